@@ -1,0 +1,1 @@
+"""The web application around `models`: bootstrap, commands, server, engine process, storage."""

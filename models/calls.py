@@ -1,0 +1,51 @@
+"""The uses of a network that a job may ask for, as values. Knows no network.
+
+A job is a generator (`jobs.py`): it yields one of these and is sent the answer. Whoever drives it (the engine, the
+CLI, a test) may answer calls of several jobs together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Encode:
+    """Encode one prompt. Answer: hidden states (tokens, width), float32."""
+
+    text: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Predict:
+    """Ask the U-Net once for one image, in one row for each conditioning. Answer: (len(conds), C, h, w), float32.
+
+    `sample` (1, C, h, w) has unit variance (already divided by sqrt(sigma^2 + 1)); `timestep` is a training index
+    0..999, fractions allowed; each of `conds` is (tokens, width): the prompt first, then, with guidance, the negative
+    prompt. `extra` (1, C', h, w) holds the further input channels of an inpainting U-Net. `step` of `steps` and the
+    last `denoised` (1, C, h, w) are for progress and previews only.
+    """
+
+    sample: Tensor
+    timestep: float
+    conds: tuple[Tensor, ...]
+    step: int
+    steps: int
+    denoised: Tensor | None = None
+    extra: Tensor | None = None
+
+    @property
+    def rows(self) -> int:
+        return len(self.conds)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Decode:
+    """Decode latents (1, C, h, w) in VAE space. Answer: pixels (1, 3, H, W), float32, -1..1 (not clipped)."""
+
+    latents: Tensor
+
+
+Call = Encode | Predict | Decode
