@@ -69,7 +69,8 @@ class Schedule:
             case "leading":
                 chosen = [i * (total // steps) + self.steps_offset for i in reversed(range(steps))]
             case "trailing":
-                chosen = [round(total - i * (total / steps)) - 1 for i in range(steps)]
+                spacing = total - (total - total / steps)  # as numpy.arange has it, so that halves round alike
+                chosen = [round(total - i * spacing) - 1 for i in range(steps)]
             case "linspace":
                 chosen = [round(i * ((total - 1) / max(steps - 1, 1))) for i in reversed(range(steps))]
             case _:

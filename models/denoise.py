@@ -1,0 +1,69 @@
+"""From noise to latents with a network: scaling, timestep, guidance and prediction type live here and nowhere else.
+
+Does not know how a sampler steps (`samplers.py`) nor who answers a `Predict` (`bundle.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from models.calls import Predict
+from models.samplers import Steps
+from models.schedule import Schedule
+
+
+@dataclass(frozen=True, eq=False)
+class Guidance:
+    """What steers the network: `conds` is the prompt alone or, for guidance, the prompt and the negative prompt.
+
+    `scale` is that of classifier-free guidance (arXiv:2207.12598); `rescale` 0..1 pulls the contrast back to that of
+    the unguided prediction (arXiv:2305.08891 section 3.4). Both need two conds and do nothing with one.
+    """
+
+    conds: tuple[Tensor, ...]
+    scale: float = 1.0
+    rescale: float = 0.0
+
+    def apply(self, prediction: Tensor) -> Tensor:
+        """Combine the network's raw rows (len(conds), C, h, w) into one (1, C, h, w)."""
+        if len(self.conds) == 1:
+            return prediction
+        cond, uncond = prediction.chunk(2)
+        guided = uncond + (cond - uncond) * self.scale
+        if self.rescale == 0:
+            return guided
+        axes = (1, 2, 3)
+        rescaled = guided * (cond.std(axes, keepdim=True) / guided.std(axes, keepdim=True))
+        return rescaled * self.rescale + guided * (1 - self.rescale)
+
+
+def denoise(
+    sampler: Steps, sigmas: Sequence[float], *, schedule: Schedule, guidance: Guidance
+) -> Generator[Predict, Tensor, Tensor]:
+    """Drive a sampler that was begun on these sigmas; return the latents that it ends with, (1, C, h, w) float32.
+
+    Yields one `Predict` for each use of the network; its `step` is the position of the noise level among the sigmas,
+    so that a sampler with two predictions a step still counts to `len(sigmas) - 1`.
+    """
+    position = {sigma: index for index, sigma in reversed(list(enumerate(sigmas)))}
+    steps, denoised = len(sigmas) - 1, None
+    x, sigma = next(sampler)
+    while True:
+        prediction = yield Predict(
+            sample=x / math.sqrt(sigma**2 + 1),
+            timestep=schedule.timestep(sigma),
+            conds=guidance.conds,
+            step=min(position[sigma], steps - 1),
+            steps=steps,
+            denoised=denoised,
+        )
+        denoised = schedule.denoised(x, sigma, guidance.apply(prediction))
+        try:
+            x, sigma = sampler.send(denoised)
+        except StopIteration as finished:
+            latents: Tensor = finished.value
+            return latents
