@@ -1,0 +1,117 @@
+"""Attention over the pixels of a feature map. Parameter names are those of diffusers' folder layout."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    """Multi-head attention of tokens (B, N, C) to `context` (B, T, D), or to themselves without one."""
+
+    def __init__(self, channels: int, *, heads: int, context_channels: int | None = None, bias: bool = False) -> None:
+        super().__init__()
+        context_channels = context_channels or channels
+        self.heads = heads
+        self.to_q = nn.Linear(channels, channels, bias=bias)
+        self.to_k = nn.Linear(context_channels, channels, bias=bias)
+        self.to_v = nn.Linear(context_channels, channels, bias=bias)
+        self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        context = x if context is None else context
+        q, k, v = (self._split(project) for project in (self.to_q(x), self.to_k(context), self.to_v(context)))
+        attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)  # (B, N, C)
+        out: Tensor = self.to_out[0](attended)
+        return out
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, C / heads)
+
+
+class GEGLU(nn.Module):
+    """Linear layer gated by GELU, arXiv:2002.05202 section 2."""
+
+    def __init__(self, channels: int, hidden_channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(channels, 2 * hidden_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden, gate = self.proj(x).chunk(2, dim=-1)
+        gated: Tensor = hidden * F.gelu(gate)
+        return gated
+
+
+class FeedForward(nn.Module):
+    """Two layers, four times as wide between them. `net.1` is diffusers' dropout, which holds no weights."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(GEGLU(channels, 4 * channels), nn.Identity(), nn.Linear(4 * channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.net(x)
+        return out
+
+
+class TransformerBlock(nn.Module):
+    """Self-attention, cross-attention and feed-forward, each normalised before and added after."""
+
+    def __init__(self, channels: int, *, heads: int, context_channels: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.attn1 = Attention(channels, heads=heads)
+        self.norm2 = nn.LayerNorm(channels)
+        self.attn2 = Attention(channels, heads=heads, context_channels=context_channels)
+        self.norm3 = nn.LayerNorm(channels)
+        self.ff = FeedForward(channels)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        x = x + self.attn1(self.norm1(x))
+        x = x + self.attn2(self.norm2(x), context)
+        out: Tensor = x + self.ff(self.norm3(x))
+        return out
+
+
+class SpatialTransformer(nn.Module):
+    """Transformer blocks over a feature map (B, C, h, w); `linear` projects tokens, else 1x1 convolutions do."""
+
+    def __init__(
+        self, channels: int, *, heads: int, context_channels: int, layers: int, groups: int, linear: bool
+    ) -> None:
+        super().__init__()
+        self.linear = linear
+        self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.proj_in = nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, 1)
+        self.transformer_blocks = nn.ModuleList(
+            TransformerBlock(channels, heads=heads, context_channels=context_channels) for _ in range(layers)
+        )
+        self.proj_out = nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        hidden: Tensor = self.norm(x)
+        tokens = self.proj_in(_tokens(hidden)) if self.linear else _tokens(self.proj_in(hidden))
+        for block in self.transformer_blocks:
+            tokens = block(tokens, context)
+        size = (x.shape[2], x.shape[3])
+        return x + (_image(self.proj_out(tokens), size) if self.linear else self.proj_out(_image(tokens, size)))
+
+
+class ImageAttention(Attention):
+    """The VAE's attention: one head over all pixels of (B, C, h, w), with biases, around a shortcut."""
+
+    def __init__(self, channels: int, *, groups: int, eps: float) -> None:
+        super().__init__(channels, heads=1, bias=True)
+        self.group_norm = nn.GroupNorm(groups, channels, eps=eps)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        attended = super().forward(_tokens(self.group_norm(x)), context)
+        return x + _image(attended, (x.shape[2], x.shape[3]))
+
+
+def _tokens(x: Tensor) -> Tensor:
+    return x.flatten(2).transpose(1, 2)  # (B, C, h, w) -> (B, h*w, C)
+
+
+def _image(tokens: Tensor, size: tuple[int, int]) -> Tensor:
+    return tokens.transpose(1, 2).unflatten(2, size)  # (B, h*w, C) -> (B, C, h, w)

@@ -1,0 +1,57 @@
+"""The convolutional pieces that the U-Net and the VAE share. Parameter names are those of diffusers' folder layout."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ResnetBlock(nn.Module):
+    """Norm, SiLU, convolution, twice, around a shortcut; with `time_channels`, the time is added in between."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, groups: int, eps: float, time_channels: int | None = None
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(groups, in_channels, eps=eps)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.time_emb_proj = nn.Linear(time_channels, out_channels) if time_channels else None
+        self.norm2 = nn.GroupNorm(groups, out_channels, eps=eps)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.conv_shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
+
+    def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
+        """Transform x (B, C, h, w). `time` (B, D) comes with SiLU already applied, since all blocks share it."""
+        hidden: Tensor = self.conv1(F.silu(self.norm1(x)))
+        if self.time_emb_proj is not None:
+            hidden = hidden + self.time_emb_proj(time)[:, :, None, None]
+        hidden = self.conv2(F.silu(self.norm2(hidden)))
+        return hidden + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+
+
+class Downsample(nn.Module):
+    """Halve height and width by a strided convolution. `padding` 0 pads right and below only, as the VAE does."""
+
+    def __init__(self, channels: int, *, padding: int) -> None:
+        super().__init__()
+        self.padding = padding
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=padding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.padding == 0:
+            x = F.pad(x, (0, 1, 0, 1))
+        halved: Tensor = self.conv(x)
+        return halved
+
+
+class Upsample(nn.Module):
+    """Enlarge to `size` (height, width), or to twice the size, by nearest neighbour; then a convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+        size = size or (2 * x.shape[2], 2 * x.shape[3])
+        enlarged: Tensor = self.conv(F.interpolate(x, size=size, mode="nearest"))
+        return enlarged
