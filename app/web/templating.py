@@ -7,7 +7,7 @@ A message of the page's event stream is one or more of the fragments that this m
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from models.recipe import Sampler
 from starlette.types import Scope
 
 if TYPE_CHECKING:
-    from app.services.views import JobView
+    from app.services.views import ImageView, JobView
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "static"
@@ -82,6 +82,21 @@ def static_url(path: str) -> str:
     return f"{static_root()}/{path}"
 
 
+def image_url(image: ImageView) -> str:
+    """Return the address of the PNG."""
+    return f"/images/{image.id}.png"
+
+
+def thumbnail_url(image: ImageView) -> str:
+    """Return the address of the small WebP."""
+    return f"/images/{image.id}/thumbnail.webp"
+
+
+def preview_url(job: JobView) -> str:
+    """Return the address of the newest preview, another one each time that it changes."""
+    return f"/jobs/{job.id}/preview.png?v={job.preview_version}"
+
+
 @pass_context
 def absolute_url(context: Context, path: str) -> str:
     """Return `path` with the scheme and host that this request came by (link previews need whole addresses)."""
@@ -128,6 +143,9 @@ def environment() -> Environment:
     jinja.globals.update(
         static_url=static_url,
         absolute_url=absolute_url,
+        image_url=image_url,
+        preview_url=preview_url,
+        thumbnail_url=thumbnail_url,
         sampler_names=SAMPLER_NAMES,
     )
     return jinja
@@ -154,24 +172,18 @@ def render(
 
 
 def render_error(
-    request: Request, status: int, code: str, message: str, fields: Sequence[dict[str, str]] = ()
-) -> HTMLResponse:
-    """Answer with a designed error page; under `HX-Request` with a notice that goes where notices go."""
-    response = render(
+    request: Request, status: int, code: str, message: str, fields: Sequence[Mapping[str, str]] = ()
+) -> str:
+    """Return a designed error page; under `HX-Request` a notice that htmx puts where notices go, whoever asked."""
+    return fragment(
         request,
-        "error.html",
-        part="_error.html",
-        status_code=status,
+        "_error.html" if is_fragment(request) else "error.html",
         status=status,
         heading=HEADINGS.get(status, "That did not work"),
         code=code,
         message=message,
         fields=fields,
     )
-    if is_fragment(request):
-        response.headers["HX-Retarget"] = "#notices"
-        response.headers["HX-Reswap"] = "innerHTML"
-    return response
 
 
 def render_job_card(request: Request, job: JobView) -> str:
