@@ -1,0 +1,95 @@
+"""The finished images of one owner: pages, files, deletion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from app.services import read
+from app.services.errors import InvalidInput, NotFound
+from app.services.views import GalleryPage, ImageView
+from app.storage import images
+from app.storage.store import Store
+
+MAX_PAGE = 200
+
+
+def page(store: Store, owner: str, before: str | None = None, limit: int = 60) -> GalleryPage:
+    """Up to `limit` images, newest first, from the key `before` (the `next` of the page before) on.
+
+    As fast for the last page as for the first. Raises `InvalidInput` for a key that we did not give out.
+    """
+    limit = min(max(limit, 1), MAX_PAGE)
+    with store.read() as tx:
+        rows = images.page(tx, owner, None if before is None else _key(before), limit + 1)
+        views = read.image_views(tx, rows[:limit])
+    last = rows[limit - 1] if len(rows) > limit else None
+    return GalleryPage(tuple(views), None if last is None else f"{last.created_at}.{last.id}")
+
+
+def image(store: Store, owner: str, image_id: str) -> ImageView:
+    """The owner's image. Raises `NotFound`."""
+    with store.read() as tx:
+        return read.image_views(tx, [_mine(tx, owner, image_id)])[0]
+
+
+def image_file(store: Store, owner: str, image_id: str) -> Path:
+    """The PNG with its recipe. Raises `NotFound`, also if the file is missing or damaged."""
+    sha256 = _sha256(store, owner, image_id)
+    try:
+        return store.files.find(sha256)
+    except FileNotFoundError as error:
+        raise _damaged() from error
+
+
+def thumbnail_file(store: Store, owner: str, image_id: str) -> Path:
+    """A WebP at most 320 pixels wide. Raises `NotFound`, also if the file is missing or damaged."""
+    sha256 = _sha256(store, owner, image_id)
+    try:
+        return store.files.thumbnail(sha256)
+    except (FileNotFoundError, ValueError, SyntaxError) as error:
+        raise _damaged() from error
+
+
+def delete(store: Store, owner: str, image_id: str) -> None:
+    """Delete an image, its links and, unless another image has the same file, its file. Raises `NotFound`."""
+    with store.write() as tx:
+        row = _mine(tx, owner, image_id)
+        images.bury(tx, row)
+    erase(store, row.id, row.sha256)
+
+
+def erase(store: Store, image_id: str, sha256: str) -> None:
+    """Remove what is left of an image that is marked deleted.
+
+    The file goes inside the transaction, so that no image of the same file can be inserted meanwhile.
+    """
+    with store.write() as tx:
+        if not images.is_used(tx, sha256):
+            store.files.remove(sha256)
+        images.forget(tx, image_id)
+
+
+def _mine(tx: Connection, owner: str, image_id: str) -> Row[Any]:
+    row = images.one(tx, owner, image_id)
+    if row is None:
+        raise NotFound("There is no such image.")
+    return row
+
+
+def _sha256(store: Store, owner: str, image_id: str) -> str:
+    with store.read() as tx:
+        return str(_mine(tx, owner, image_id).sha256)
+
+
+def _damaged() -> NotFound:
+    return NotFound("The file of this image is missing or damaged; its recipe is still there to make it again.")
+
+
+def _key(text: str) -> tuple[int, str]:
+    time, dot, image_id = text.partition(".")
+    if not (dot and image_id and time.isdecimal() and len(time) <= 15):
+        raise InvalidInput([{"field": "before", "message": "This is not the `next` of a page; start without it."}])
+    return int(time), image_id

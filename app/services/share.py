@@ -1,0 +1,68 @@
+"""Links by which a stranger sees one image and nothing else. The database keeps only the hash of a link's token."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from app.services import read
+from app.services.errors import NotFound
+from app.services.views import SharedImage
+from app.storage import images, jobs, shares
+from app.storage.store import Store
+
+TOKEN_BYTES = 24
+ALT_WITHOUT_PROMPT = "A picture made with Mezzotint; its prompt is not shared."
+
+
+def create(store: Store, owner: str, image_id: str, *, show_recipe: bool = False) -> str:
+    """Make a link to the owner's image and return its token, which cannot be shown again. Raises `NotFound`."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    with store.write() as tx:
+        if images.one(tx, owner, image_id) is None:
+            raise NotFound("There is no such image.")
+        shares.add(tx, jobs.new_id(), _hash(token), image_id, owner, show_recipe=show_recipe)
+    return token
+
+
+def revoke(store: Store, owner: str, token_or_share_id: str) -> None:
+    """End a link of the owner's; ending it twice is no error. Raises `NotFound`."""
+    with store.write() as tx:
+        if not shares.revoke(tx, owner, token_or_share_id, _hash(token_or_share_id)):
+            raise NotFound("There is no such link.")
+
+
+def resolve(store: Store, token: str) -> SharedImage:
+    """What the holder of the token may see. Raises `NotFound`, also for a link that was revoked."""
+    with store.read() as tx:
+        row = _shared(tx, token)
+        image = replace(read.image_view(row), id="", environment={})
+    if row.show_recipe and image.recipe is not None:
+        return SharedImage(image, alt=image.recipe.prompt)
+    return SharedImage(replace(image, recipe=None), alt=ALT_WITHOUT_PROMPT)
+
+
+def shared_file(store: Store, token: str) -> Path:
+    """The PNG behind a link, without the recipe inside unless the owner shows it. Raises `NotFound`."""
+    with store.read() as tx:
+        row = _shared(tx, token)
+    try:
+        return store.files.find(row.sha256) if row.show_recipe else store.files.plain(row.sha256)
+    except (FileNotFoundError, ValueError) as error:
+        raise NotFound("The file of this image is missing or damaged.") from error
+
+
+def _shared(tx: Connection, token: str) -> Row[Any]:
+    row = images.shared(tx, _hash(token))
+    if row is None:
+        raise NotFound("This link leads nowhere: it was never made, or has been revoked.")
+    return row
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

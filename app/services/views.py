@@ -1,0 +1,115 @@
+"""What services answer with: plain frozen values, ready for a template or for JSON. Times are UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from models.recipe import Recipe
+
+Status = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShareView:
+    """A share link as its owner sees it; the token itself is shown once, when it is made."""
+
+    id: str
+    show_recipe: bool
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageView:
+    """A finished image. `recipe` is None only where a share link hides it."""
+
+    id: str
+    width: int
+    height: int
+    pixel_sha256: str
+    recipe: Recipe | None
+    environment: dict[str, Any]
+    created_at: datetime
+    shares: tuple[ShareView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorView:
+    """Why a job failed, or why it waits although it is its turn."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job. `position` is 1 for the next in line and None unless queued; `image` may have been deleted since."""
+
+    id: str
+    group: str
+    status: Status
+    step: int
+    steps: int
+    position: int | None
+    attempt: int
+    recipe: Recipe
+    image: ImageView | None
+    error: ErrorView | None
+    preview_version: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """The jobs of one request; `replayed` if its idempotency key had been seen before."""
+
+    id: str
+    jobs: tuple[JobView, ...]
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """Something that happened to a job; a `snapshot` says that the events before `id` are no longer kept."""
+
+    id: int
+    job: str | None
+    kind: str
+    body: dict[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryPage:
+    """Images, newest first, and the key of the next page, None on the last."""
+
+    images: tuple[ImageView, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedImage:
+    """What a stranger with a link may see."""
+
+    image: ImageView
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a request gets that does not say otherwise, by checkpoint."""
+
+    checkpoint: str
+    steps: int
+    guidance_scale: float
+    guidance_rescale: float
+    sampler: str
+    width: int
+    height: int
+
+
+def utc(milliseconds: int) -> datetime:
+    """The time that the database stores as milliseconds since 1970."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

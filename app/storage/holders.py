@@ -1,0 +1,59 @@
+"""Which processes that carry out jobs are alive, told by file locks, which end with their process however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import IO
+
+
+class Holders:
+    """Lock files, one a process, in a folder that all processes of this data folder share."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._locks: dict[str, IO[bytes]] = {}
+
+    def enter(self) -> str:
+        """Become a holder and return its name. The file is locked before it has its name, so it never looks dead."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = secrets.token_hex(8)
+        unnamed = self._folder / f".{name}.tmp"
+        lock = unnamed.open("wb")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unnamed.rename(self._path(name))
+        self._locks[name] = lock
+        return name
+
+    def leave(self, name: str) -> None:
+        """Stop being this holder."""
+        self._path(name).unlink(missing_ok=True)
+        self._locks.pop(name).close()
+
+    def is_dead(self, name: str) -> bool:
+        """Whether the process of that name has certainly ended. False where the lock cannot tell."""
+        if name in self._locks:
+            return False
+        try:
+            lock = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        else:
+            return True
+        finally:
+            os.close(lock)
+
+    def bury(self) -> None:
+        """Remove the files of dead holders; their jobs must have been taken from them before."""
+        for path in self._folder.glob("*.lock"):
+            if self.is_dead(path.stem):
+                path.unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.lock"

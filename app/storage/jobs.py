@@ -1,0 +1,164 @@
+"""Rows of jobs as their owner sees and changes them; `leases` is the side of those who carry them out."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+
+from app.storage import events
+from app.storage.tables import idempotency_keys, jobs, now_ms, previews
+from models.recipe import Recipe
+
+OPEN = ("queued", "running")
+FINISHED = ("done", "failed", "cancelled")
+
+
+def new_id() -> str:
+    """128 random bits, safe in a URL."""
+    return secrets.token_urlsafe(16)
+
+
+def add(tx: Connection, owner: str, group_id: str, recipes: Sequence[Recipe]) -> None:
+    """Queue one job for each recipe, in order."""
+    for recipe in recipes:
+        job_id = new_id()
+        row = {"id": job_id, "group_id": group_id, "owner": owner, "status": "queued", "steps": recipe.steps}
+        tx.execute(insert(jobs).values(**row, recipe=recipe.to_json(), created_at=now_ms()))
+        events.add(tx, job_id, owner, "queued", {"status": "queued"})
+
+
+def one(tx: Connection, owner: str, job_id: str) -> Row[Any] | None:
+    """The owner's job of this id."""
+    return tx.execute(select(jobs).where(jobs.c.id == job_id, jobs.c.owner == owner)).one_or_none()
+
+
+def of_group(tx: Connection, owner: str, group_id: str) -> Sequence[Row[Any]]:
+    """The owner's jobs of one request, in order."""
+    mine = (jobs.c.group_id == group_id) & (jobs.c.owner == owner)
+    return tx.execute(select(jobs).where(mine).order_by(jobs.c.seq)).all()
+
+
+def recent(tx: Connection, owner: str, limit: int) -> Sequence[Row[Any]]:
+    """The owner's jobs that are not hidden, newest first."""
+    mine = (jobs.c.owner == owner) & jobs.c.hidden.is_(False)
+    return tx.execute(select(jobs).where(mine).order_by(jobs.c.seq.desc()).limit(limit)).all()
+
+
+def positions(tx: Connection, seqs: Sequence[int]) -> dict[int, int]:
+    """Where queued jobs stand in line, the next to be claimed at 1, in exactly the order of `leases.claim`.
+
+    Each job is claimed when its owner has as many jobs running as it has before it, so that sum is its turn.
+    """
+    running = _running_by_owner()
+    turn = func.row_number().over(partition_by=jobs.c.owner, order_by=(jobs.c.alone.desc(), jobs.c.seq))
+    queued = (
+        select(jobs.c.seq, jobs.c.alone, (func.coalesce(running.c.count, 0) + turn).label("turn"))
+        .outerjoin(running, running.c.owner == jobs.c.owner)
+        .where(jobs.c.status == "queued")
+        .subquery()
+    )
+    order = (queued.c.alone.desc(), queued.c.turn, queued.c.seq)
+    line = select(queued.c.seq, func.row_number().over(order_by=order).label("position")).subquery()
+    rows = tx.execute(select(line.c.seq, line.c.position).where(line.c.seq.in_(seqs)))
+    return {row.seq: row.position for row in rows}
+
+
+def _running_by_owner() -> Any:
+    return (
+        select(jobs.c.owner, func.count().label("count"))
+        .where(jobs.c.status == "running")
+        .group_by(jobs.c.owner)
+        .subquery()
+    )
+
+
+def pending(tx: Connection, owner: str | None = None) -> int:
+    """How many jobs are queued or running, of one owner or of all."""
+    open_jobs = select(func.count()).select_from(jobs).where(jobs.c.status.in_(OPEN))
+    return tx.execute(open_jobs if owner is None else open_jobs.where(jobs.c.owner == owner)).scalar_one()
+
+
+def counts(tx: Connection) -> dict[str, int]:
+    """How many jobs there are of each status that is not final."""
+    rows = tx.execute(
+        select(jobs.c.status, func.count().label("number")).where(jobs.c.status.in_(OPEN)).group_by(jobs.c.status)
+    )
+    return dict.fromkeys(OPEN, 0) | {row.status: row.number for row in rows}
+
+
+def cancel(tx: Connection, row: Row[Any]) -> bool:
+    """End an open job at once; whoever runs it loses the lease. False if it had ended already."""
+    values = {"status": "cancelled", "lease_token": None, "lease_until": None, "holder": None, "finished_at": now_ms()}
+    if not _change(tx, row, jobs.c.status.in_(OPEN), values):
+        return False
+    tx.execute(delete(previews).where(previews.c.job_id == row.id))
+    events.add(tx, row.id, row.owner, "cancelled", {"status": "cancelled"})
+    return True
+
+
+def requeue(tx: Connection, row: Row[Any]) -> bool:
+    """Queue a failed or cancelled job afresh, without its attempts. False if it has not failed."""
+    values = {
+        "status": "queued",
+        "step": 0,
+        "attempt": 0,
+        "alone": False,
+        "not_before": None,
+        "error_code": None,
+        "error_message": None,
+        "finished_at": None,
+        "hidden": False,
+    }
+    if not _change(tx, row, jobs.c.status.in_(("failed", "cancelled")), values):
+        return False
+    events.add(tx, row.id, row.owner, "queued", {"status": "queued"})
+    return True
+
+
+def hide(tx: Connection, row: Row[Any]) -> bool:
+    """Take a finished job off its owner's page. False if it has not finished."""
+    if not _change(tx, row, jobs.c.status.in_(FINISHED), {"hidden": True}):
+        return False
+    events.add(tx, row.id, row.owner, "dismissed", {"status": row.status})
+    return True
+
+
+def finished(tx: Connection, owner: str) -> Sequence[Row[Any]]:
+    """The owner's jobs that have ended and are not hidden."""
+    mine = (jobs.c.owner == owner) & jobs.c.hidden.is_(False) & jobs.c.status.in_(FINISHED)
+    return tx.execute(select(jobs).where(mine)).all()
+
+
+def preview(tx: Connection, owner: str, job_id: str) -> tuple[int, bytes] | None:
+    """Version and PNG of the owner's running job."""
+    query = select(previews.c.version, previews.c.png).join(jobs, jobs.c.id == previews.c.job_id)
+    row = tx.execute(query.where(jobs.c.id == job_id, jobs.c.owner == owner)).one_or_none()
+    return None if row is None else (row.version, row.png)
+
+
+def remembered(tx: Connection, owner: str, key: str, within_ms: int) -> Row[Any] | None:
+    """What the owner asked for under this idempotency key of late."""
+    k = idempotency_keys.c
+    fresh = (k.owner == owner) & (k.key == key) & (k.created_at > now_ms() - within_ms)
+    return tx.execute(select(idempotency_keys).where(fresh)).one_or_none()
+
+
+def remember(tx: Connection, owner: str, key: str, body_hash: str, group_id: str) -> None:
+    """Keep what an idempotency key stood for, in place of what it stood for long ago."""
+    k = idempotency_keys.c
+    tx.execute(delete(idempotency_keys).where(k.owner == owner, k.key == key))
+    row = {"owner": owner, "key": key, "body_hash": body_hash, "group_id": group_id, "created_at": now_ms()}
+    tx.execute(insert(idempotency_keys).values(**row))
+
+
+def forget_keys(tx: Connection, older_than_ms: int) -> int:
+    """Delete old idempotency keys. Returns how many."""
+    old = idempotency_keys.c.created_at < now_ms() - older_than_ms
+    return tx.execute(delete(idempotency_keys).where(old)).rowcount
+
+
+def _change(tx: Connection, row: Row[Any], condition: ColumnElement[bool], values: dict[str, Any]) -> bool:
+    return tx.execute(update(jobs).where(jobs.c.id == row.id, condition).values(**values)).rowcount == 1

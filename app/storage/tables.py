@@ -1,0 +1,136 @@
+"""The tables. Times are milliseconds since 1970 in UTC; the database's clock decides every expiry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    false,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import ColumnElement
+
+metadata = MetaData()
+
+# SQLite counts rows by itself only for INTEGER; elsewhere 32 bits would be too few.
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class now_ms(ColumnElement[int]):  # noqa: N801, it reads as the SQL function that it is
+    """The database's time, in milliseconds since 1970."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(now_ms, "sqlite")
+def _sqlite_now(_element: now_ms, _compiler: Any, **_options: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+@compiles(now_ms, "postgresql")
+def _postgres_now(_element: now_ms, _compiler: Any, **_options: Any) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("group_id", String(32), nullable=False, index=True),
+    Column("owner", String(64), nullable=False),
+    Column("status", String(12), nullable=False),
+    Column("recipe", Text, nullable=False),
+    Column("step", Integer, nullable=False, server_default=text("0")),
+    Column("steps", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("alone", Boolean, nullable=False, server_default=false()),
+    Column("holder", String(32)),
+    Column("lease_token", String(32)),
+    Column("lease_until", BigInteger),
+    Column("not_before", BigInteger),
+    Column("error_code", String(40)),
+    Column("error_message", Text),
+    Column("preview_version", Integer, nullable=False, server_default=text("0")),
+    Column("hidden", Boolean, nullable=False, server_default=false()),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Index("jobs_in_line", "status", "owner", "seq"),
+    Index("jobs_of_owner", "owner", "hidden", "seq"),
+    sqlite_autoincrement=True,
+)
+
+previews = Table(
+    "previews",
+    metadata,
+    Column("job_id", String(32), ForeignKey("jobs.id"), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("png", LargeBinary, nullable=False),
+)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("job_events_of_owner", "owner", "id"),
+    sqlite_autoincrement=True,
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False, unique=True),
+    Column("owner", String(64), nullable=False),
+    Column("recipe", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("pixel_sha256", String(64), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Index("images_of_owner", "owner", "created_at", "id"),
+    Index("images_deleted", "deleted_at", sqlite_where=text("deleted_at IS NOT NULL")),
+)
+
+shares = Table(
+    "shares",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("image_id", String(32), ForeignKey("images.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("owner", String(64), nullable=False),
+    Column("show_recipe", Boolean, nullable=False, server_default=false()),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("body_hash", String(64), nullable=False),
+    Column("group_id", String(32), nullable=False),
+    Column("created_at", BigInteger, nullable=False, index=True),
+)
