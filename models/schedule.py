@@ -150,7 +150,7 @@ def _rescale_to_zero_terminal_snr(alphas_cumprod: Tensor) -> Tensor:
     roots = alphas_cumprod.sqrt()
     first, last = roots[0], roots[-1]
     rescaled = ((roots - last) * (first / (first - last))).square()[:-1]
-    return torch.cat([rescaled, (rescaled[-1:] / 4).clamp(max=TERMINAL_ALPHA)])
+    return torch.cat([rescaled, (rescaled[-1:] / 2).clamp(max=TERMINAL_ALPHA)])
 
 
 def _choice(config: Mapping[str, Any], field: str, kind: Any, default: str) -> str:
