@@ -1,0 +1,50 @@
+"""The commands of `python3 -m app`, one module each. Only the module of the command that runs is imported."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: the module whose `main(argv) -> int` runs it, and what it is for."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "serve": Command("app.cli.serve", "serve the pages and the API (what happens without a command)"),
+    "generate": Command("app.cli.generate", "make pictures of one prompt and write them as PNG files"),
+    "models": Command("app.cli.models", "list the checkpoints and what is in them"),
+    "doctor": Command("app.cli.doctor", "say what this machine has and what is wrong with it"),
+    "bench": Command("app.cli.bench", "measure this machine"),
+    "train": Command("models.train", "train the embedded model again"),
+    "test": Command("app.cli.test", "run the tests (further arguments go to pytest)"),
+    "engine": Command("app.engine.server", "run the engine process alone (serve starts it by itself)"),
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run the command that `argv` begins with, or `serve`. Returns the exit status."""
+    if argv[:1] in (["-h"], ["--help"], ["help"]):
+        print(usage())
+        return 0
+    if not argv or argv[0].startswith("-"):
+        argv = ["serve", *argv]
+    name, *rest = argv
+    if name not in COMMANDS:
+        print(f"python3 -m app: there is no command {name!r}.\n\n{usage()}", file=sys.stderr)
+        return 2
+    status: int = import_module(COMMANDS[name].module).main(rest)
+    return status
+
+
+def usage() -> str:
+    """Describe all commands in a few lines."""
+    lines = [f"  {name:<9} {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        ["usage: python3 -m app [command] [options]", "", *lines, "", "Options of one: python3 -m app COMMAND --help"]
+    )
