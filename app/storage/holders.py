@@ -32,10 +32,16 @@ class Holders:
         self._path(name).unlink(missing_ok=True)
         self._locks.pop(name).close()
 
-    def is_dead(self, name: str) -> bool:
-        """Whether the process of that name has certainly ended. False where the lock cannot tell."""
-        if name in self._locks:
-            return False
+    def dead(self) -> list[str]:
+        """The holders whose process has certainly ended, and that have not been removed."""
+        names = (path.stem for path in self._folder.glob("*.lock"))
+        return [name for name in names if name not in self._locks and self._is_free(name)]
+
+    def remove(self, name: str) -> None:
+        """Forget a dead holder, once its jobs have been taken from it."""
+        self._path(name).unlink(missing_ok=True)
+
+    def _is_free(self, name: str) -> bool:
         try:
             lock = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -48,12 +54,6 @@ class Holders:
             return True
         finally:
             os.close(lock)
-
-    def bury(self) -> None:
-        """Remove the files of dead holders; their jobs must have been taken from them before."""
-        for path in self._folder.glob("*.lock"):
-            if self.is_dead(path.stem):
-                path.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.lock"

@@ -87,6 +87,11 @@ def is_used(tx: Connection, sha256: str) -> bool:
     return tx.execute(used).first() is not None
 
 
+def files_in_use(tx: Connection) -> set[str]:
+    """The hashes of all files that have an image, deleted ones too, whose file is about to go."""
+    return set(tx.execute(select(images.c.sha256)).scalars())
+
+
 def count(tx: Connection, owner: str) -> int:
     """How many images the owner has."""
     mine = (images.c.owner == owner) & images.c.deleted_at.is_(None)

@@ -7,11 +7,11 @@ a job that crashes the engine by itself is ever given up, and a neighbour that s
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, case, delete, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from app.storage import events
@@ -153,10 +153,23 @@ def running(tx: Connection) -> list[tuple[str, Lease]]:
     return [(row.holder, _lease(row)) for row in rows]
 
 
-def lapsed(tx: Connection, holders: Collection[str]) -> Sequence[Lease]:
-    """The running jobs of `holders` whose lease has run out."""
-    late = (jobs.c.status == "running") & jobs.c.holder.in_(holders) & (jobs.c.lease_until < now_ms())
-    return [_lease(row) for row in tx.execute(select(jobs).where(late)).all()]
+def abandoned(tx: Connection, holder: str, known: Set[str], dead: Set[str]) -> list[tuple[str, Lease]]:
+    """The running jobs, with their holders, that are nobody's.
+
+    They are this holder's but not under a token of `known`, or of a holder in `dead`, or their lease has run out.
+    """
+    nobodys = case(
+        (jobs.c.holder == holder, jobs.c.lease_token.not_in(known)),
+        else_=or_(jobs.c.holder.in_(dead), jobs.c.lease_until < now_ms()),
+    )
+    rows = tx.execute(select(jobs).where(jobs.c.status == "running", nobodys)).all()
+    return [(row.holder, _lease(row)) for row in rows]
+
+
+def is_taken_over(tx: Connection, lease: Lease) -> bool:
+    """Whether the job has been started again since, so that its lease was lost to another and not to its owner."""
+    later = (jobs.c.id == lease.job_id) & (jobs.c.attempt > lease.attempt)
+    return tx.execute(select(jobs.c.seq).where(later)).first() is not None
 
 
 def _in_line() -> tuple[Any, ...]:

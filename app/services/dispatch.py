@@ -1,0 +1,206 @@
+"""Getting queued jobs done: claims them, has the engine make them, keeps what comes back.
+
+One `Dispatcher` runs in each web process. It survives whatever a single job, the engine or the database does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from typing import Any, Protocol, TypeVar
+
+import httpx2
+import structlog
+
+from app.engine.client import EngineError, EngineRefused, EngineUnavailable
+from app.services import claims, maintenance
+from app.services.errors import DatabaseBusy, DiskFull
+from app.services.publish import publish
+from app.services.signal import Signal
+from app.settings import Settings
+from app.storage import leases
+from app.storage.errors import LeaseLost
+from app.storage.leases import Lease
+from app.storage.store import Store
+from models.recipe import Recipe
+
+DISK_PAUSE_MS = 15_000
+IDLE_SECONDS = 0.5
+PROGRESS_SECONDS = 0.25
+RESCUE_SECONDS = 2.0
+SETTLE_SECONDS = 0.02
+STATUS_SECONDS = 5.0
+WRITER_THREADS = 4
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+class Engine(Protocol):
+    """What the dispatcher needs of `EngineClient`."""
+
+    async def status(self) -> dict[str, Any]: ...
+
+    def generate(self, recipe: Recipe) -> AsyncGenerator[dict[str, Any], None]: ...
+
+
+class Dispatcher:
+    """Carry out up to `settings.concurrency` jobs at a time; `wake` tells that something may have been queued.
+
+    `leases_lost` counts the jobs that another process took over while this one still worked on them.
+    """
+
+    def __init__(self, store: Store, engine: Engine, settings: Settings, wake: Signal) -> None:
+        self._store = store
+        self._engine = engine
+        self._settings = settings
+        self._wake = wake
+        self._lease_ms = int(settings.lease_seconds * 1000)
+        self._running: dict[str, tuple[Lease, asyncio.Task[None]]] = {}
+        self._renew_at = self._rescue_at = 0.0
+        self._control = ThreadPoolExecutor(1, "dispatch")  # one thread: what it does happens in order
+        self._writers = ThreadPoolExecutor(WRITER_THREADS, "publish")
+        self.leases_lost = 0
+
+    async def run(self) -> None:
+        """Dispatch until cancelled; then put back what runs, as if it had never been started."""
+        self._holder = await asyncio.to_thread(self._store.holders.enter)
+        tidying = asyncio.create_task(maintenance.run(self._store))
+        try:
+            while True:
+                seen = self._wake.version
+                try:
+                    await self._turn()
+                except Exception:
+                    log.exception("the dispatcher stumbled; it goes on")
+                await self._wake.wait(seen, IDLE_SECONDS)
+                await asyncio.sleep(SETTLE_SECONDS)
+        finally:
+            tidying.cancel()
+            await self._stop()
+
+    async def _turn(self) -> None:
+        now = time.monotonic()
+        if now >= self._rescue_at:
+            await self._in_order(
+                claims.rescue, self._store, self._holder, frozenset(self._running), self._settings.max_attempts
+            )
+            self._rescue_at = now + RESCUE_SECONDS
+        if self._running and now >= self._renew_at:
+            await self._in_order(claims.renew, self._store, self._holder, self._lease_ms)
+            self._renew_at = now + self._settings.lease_seconds / 3
+        await self._drop_lost()
+        await self._claim()
+
+    async def _claim(self) -> None:
+        while len(self._running) < self._settings.concurrency:
+            if not await self._in_order(claims.is_waiting, self._store) or not await self._engine_is_up():
+                return
+            lease = await self._in_order(claims.claim, self._store, self._holder, self._lease_ms)
+            if lease is None:
+                return
+            self._running[lease.token] = (lease, asyncio.create_task(self._carry(lease)))
+
+    async def _engine_is_up(self) -> bool:
+        try:
+            status = await asyncio.wait_for(self._engine.status(), STATUS_SECONDS)
+        except (EngineError, TimeoutError):
+            return False
+        return bool(status["state"] != "loading")
+
+    async def _drop_lost(self) -> None:
+        """Stop what was cancelled by its owner or taken over by another process."""
+        if not self._running:
+            return
+        mine = set(self._running)  # before the query: what is claimed after it is not lost
+        for token in mine - await self._in_order(claims.held, self._store, self._holder):
+            lease, task = self._running.get(token, (None, None))
+            if lease is not None and task is not None and not task.cancelling():
+                task.cancel()
+                await self._count_loss(lease)
+
+    async def _count_loss(self, lease: Lease) -> None:
+        if await self._in_order(claims.is_taken_over, self._store, lease):
+            self.leases_lost += 1
+
+    async def _carry(self, lease: Lease) -> None:
+        started = time.monotonic()
+        about = log.bind(job=lease.job_id, attempt=lease.attempt, seed=lease.recipe.seed)
+        about.info("job started", checkpoint=lease.recipe.checkpoint)
+        outcome = "stopped"
+        try:
+            outcome = await self._attempt(lease)
+        except LeaseLost:
+            await self._count_loss(lease)
+        except Exception:
+            about.exception("what became of the job could not be written; it will be put back")
+        finally:
+            del self._running[lease.token]
+            about.info("job left", outcome=outcome, seconds=round(time.monotonic() - started, 3))
+            self._wake.notify()
+
+    async def _attempt(self, lease: Lease) -> str:
+        """Have the job made, and write down how it ended. Returns that in a word. Raises `LeaseLost`."""
+        try:
+            return await self._follow(lease)
+        except EngineRefused as error:
+            await self._write(leases.fail, lease, error.code, error.message)
+        except EngineUnavailable as error:
+            log.warning("the engine broke off", job=lease.job_id, reason=str(error))
+            return await self._put_back(lease, never_reached=isinstance(error.__cause__, httpx2.ConnectError))
+        except DiskFull as error:
+            await self._write(leases.pause, lease, DISK_PAUSE_MS, error.code, error.message)
+            return "paused"
+        except (LeaseLost, DatabaseBusy):
+            raise
+        except Exception:
+            log.exception("job failed by a fault of this program", job=lease.job_id)
+            message = "This picture could not be finished because of a fault in the program; the log has more."
+            await self._write(leases.fail, lease, "internal", message)
+        return "failed"
+
+    async def _put_back(self, lease: Lease, *, never_reached: bool) -> str:
+        if never_reached:
+            await self._write(leases.give_back, lease)
+            return "put back"
+        await self._write(leases.crashed, lease, self._settings.max_attempts)
+        return "crashed"
+
+    async def _follow(self, lease: Lease) -> str:
+        write_at = 0.0
+        async with aclosing(self._engine.generate(lease.recipe)) as stream:
+            async for event in stream:
+                match event["event"]:
+                    case "progress" if event.get("preview") or time.monotonic() >= write_at:
+                        await self._in_writer(claims.note_progress, self._store, lease, event)
+                        write_at = time.monotonic() + PROGRESS_SECONDS
+                    case "image":
+                        await self._in_writer(publish, self._store, lease, event)
+                        return "done"
+                    case "failed":
+                        await self._write(leases.fail, lease, event["code"], event["message"])
+                        return "failed"
+        raise EngineUnavailable("the stream ended without an image")
+
+    async def _stop(self) -> None:
+        tasks = [task for _lease, task in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(DatabaseBusy, DiskFull):  # then the next process finds that this one has ended
+            await self._in_order(claims.give_back_all, self._store, self._holder)
+            await self._in_order(self._store.holders.leave, self._holder)
+        await asyncio.to_thread(self._writers.shutdown)
+        self._control.shutdown()
+
+    async def _write(self, change: Callable[..., Any], lease: Lease, *arguments: Any) -> None:
+        await self._in_writer(claims.settle, self._store, change, lease, *arguments)
+
+    async def _in_writer(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writers, function, *arguments)
+
+    async def _in_order(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._control, function, *arguments)

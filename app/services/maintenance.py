@@ -1,0 +1,48 @@
+"""What is done every hour: forget old events and keys, remove files that belong to no image."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from app.services import gallery
+from app.storage import events, images, jobs
+from app.storage.store import Store
+
+HOUR_SECONDS = 3600
+DAY_MS = 24 * HOUR_SECONDS * 1000
+ORPHAN_SECONDS = HOUR_SECONDS
+
+log = structlog.get_logger()
+
+
+async def run(store: Store) -> None:
+    """Sweep now and every hour, until cancelled."""
+    while True:
+        try:
+            await asyncio.to_thread(sweep, store)
+        except Exception:
+            log.exception("maintenance failed; it is tried again in an hour")
+        await asyncio.sleep(HOUR_SECONDS)
+
+
+def sweep(store: Store) -> None:
+    """Finish deletions that were cut short, then remove orphaned files, old events and old idempotency keys."""
+    with store.read() as tx:
+        buried = images.buried(tx)
+    for row in buried:
+        gallery.erase(store, row.id, row.sha256)
+    _remove_orphans(store)
+    with store.note() as tx:
+        events.forget(tx, DAY_MS)
+        jobs.forget_keys(tx, DAY_MS)
+
+
+def _remove_orphans(store: Store) -> None:
+    with store.read() as tx:
+        used = images.files_in_use(tx)
+    for sha256 in {sha256 for sha256 in store.files.old(ORPHAN_SECONDS) if sha256 not in used}:
+        with store.write() as tx:
+            if not images.is_used(tx, sha256):
+                store.files.remove(sha256)
