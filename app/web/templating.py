@@ -97,6 +97,11 @@ def preview_url(job: JobView) -> str:
     return f"/jobs/{job.id}/preview.png?v={job.preview_version}"
 
 
+def shared_image_url(token: str) -> str:
+    """Return the address of the picture behind a share link."""
+    return f"/s/{token}/image.png"
+
+
 @pass_context
 def absolute_url(context: Context, path: str) -> str:
     """Return `path` with the scheme and host that this request came by (link previews need whole addresses)."""
@@ -146,6 +151,7 @@ def environment() -> Environment:
         image_url=image_url,
         preview_url=preview_url,
         thumbnail_url=thumbnail_url,
+        shared_image_url=shared_image_url,
         sampler_names=SAMPLER_NAMES,
     )
     return jinja

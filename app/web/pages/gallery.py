@@ -1,0 +1,80 @@
+"""The gallery of this browser's pictures, and one picture with its recipe and its links."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from app.services import gallery, share
+from app.services.neighbours import neighbours
+from app.storage.store import Store
+from app.web.dependencies import Owner, StoreDep
+from app.web.pages.recipe_form import form_fields
+from app.web.templating import fragment, is_fragment, render
+
+router = APIRouter()
+Fields = Annotated[dict[str, str], Depends(form_fields)]
+
+PAGE_SIZE = 60
+
+
+@router.get("/images")
+def index(request: Request, owner: Owner, store: StoreDep, before: str | None = None) -> HTMLResponse:
+    """Show a page of pictures, newest first; under htmx the tiles that follow."""
+    page = gallery.page(store, owner, before, PAGE_SIZE)
+    return render(
+        request, "gallery.html", part="_gallery_more.html", current_page="/images", page=page, is_first=before is None
+    )
+
+
+@router.get("/images/{image_id}")
+def show(request: Request, owner: Owner, store: StoreDep, image_id: str) -> HTMLResponse:
+    """Show a picture with all that made it."""
+    return _picture(request, store, owner, image_id)
+
+
+@router.post("/images/{image_id}/share")
+def create_share(request: Request, owner: Owner, store: StoreDep, image_id: str, fields: Fields) -> HTMLResponse:
+    """Make a link and show it, this once: only its hash is kept, so that a redirect could not show it."""
+    token = share.create(store, owner, image_id, show_recipe=fields.get("show_recipe") == "yes")
+    return _picture(request, store, owner, image_id, token=token, status_code=201)
+
+
+@router.post("/images/{image_id}/shares/{share_id}/revoke")
+def revoke_share(request: Request, owner: Owner, store: StoreDep, image_id: str, share_id: str) -> Response:
+    """End a link."""
+    share.revoke(store, owner, share_id)
+    if not is_fragment(request):
+        return RedirectResponse(f"/images/{image_id}#share", status_code=303)
+    return _picture(request, store, owner, image_id)
+
+
+@router.get("/images/{image_id}/delete")
+def confirm_delete(request: Request, owner: Owner, store: StoreDep, image_id: str) -> HTMLResponse:
+    """Ask before deleting, where no script could open the dialog."""
+    image = gallery.image(store, owner, image_id)
+    return HTMLResponse(fragment(request, "delete.html", current_page="/images", image=image))
+
+
+@router.post("/images/{image_id}/delete")
+def delete(owner: Owner, store: StoreDep, image_id: str) -> Response:
+    """Delete a picture with its links."""
+    gallery.delete(store, owner, image_id)
+    return RedirectResponse("/images", status_code=303)
+
+
+def _picture(
+    request: Request, store: Store, owner: str, image_id: str, *, token: str | None = None, status_code: int = 200
+) -> HTMLResponse:
+    return render(
+        request,
+        "image.html",
+        part="_shares.html",
+        status_code=status_code,
+        current_page="/images",
+        image=gallery.image(store, owner, image_id),
+        neighbours=neighbours(store, owner, image_id),
+        token=token,
+    )

@@ -1,0 +1,155 @@
+"""The form of the studio as a value: what its fields hold, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request
+
+from app.services.catalogue import Catalogue
+from app.services.errors import InvalidInput
+from app.services.request import JobRequest
+from app.web.templating import number
+from models.recipe import Recipe
+
+if TYPE_CHECKING:
+    from models.checkpoint.facts import CheckpointFacts
+
+ASPECTS = {"Square": (1, 1), "Photo": (3, 2), "Portrait": (2, 3), "Wide": (16, 9), "Tall": (9, 16)}
+ICON = 20.0  # units of the longer side of an aspect's drawing, in a box of 24
+MAX_FIELDS = 32
+FIELDS = (
+    *("prompt", "negative_prompt", "steps", "guidance_scale", "guidance_rescale", "sampler", "eta"),
+    *("seed", "keep_seed", "width", "height", "count", "checkpoint"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Aspect:
+    """A size with about as many pixels as the checkpoint likes, and its outline in a box of 24 by 24."""
+
+    name: str
+    width: int
+    height: int
+
+    @property
+    def w(self) -> float:
+        return round(ICON * min(1, self.width / self.height), 1)
+
+    @property
+    def h(self) -> float:
+        return round(ICON * min(1, self.height / self.width), 1)
+
+    @property
+    def x(self) -> float:
+        return round((24 - self.w) / 2, 1)
+
+    @property
+    def y(self) -> float:
+        return round((24 - self.h) / 2, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeForm:
+    """`values` and `errors` by the name of the field; an error under another name concerns the whole form."""
+
+    values: Mapping[str, str]
+    checkpoint: CheckpointFacts
+    checkpoints: Sequence[CheckpointFacts]
+    errors: Mapping[str, str] = field(default_factory=dict)
+    unknown_words: Sequence[str] = ()
+
+    @property
+    def aspects(self) -> list[Aspect]:
+        return aspects(self.checkpoint.width, self.checkpoint.height)
+
+    @property
+    def other_errors(self) -> list[str]:
+        return [f"{name}: {message}" for name, message in self.errors.items() if name not in {*self.values, "size"}]
+
+
+def aspects(width: int, height: int) -> list[Aspect]:
+    """Return the sizes to offer for a checkpoint whose native size is this."""
+    grain = 64 if min(width, height) >= 512 else 16
+    sides = {
+        name: (sqrt(width * height * across / down), sqrt(width * height * down / across))
+        for name, (across, down) in ASPECTS.items()
+    }
+    return [Aspect(name, _round(wide, grain), _round(high, grain)) for name, (wide, high) in sides.items()]
+
+
+def _round(side: float, grain: int) -> int:
+    return max(64, min(2048, round(side / grain) * grain))
+
+
+def blank(catalogue: Catalogue, *, checkpoint: str | None = None, **given: str) -> RecipeForm:
+    """Return the form with a checkpoint's defaults and what is given."""
+    facts, errors = _facts(catalogue, checkpoint)
+    own = catalogue.default_request(facts.name)
+    values = {
+        "prompt": "",
+        "negative_prompt": "",
+        "steps": str(own.steps),
+        "guidance_scale": number(own.guidance_scale),
+        "guidance_rescale": number(own.guidance_rescale),
+        "sampler": own.sampler,
+        "eta": "0",
+        "seed": "",
+        "keep_seed": "",
+        "width": str(own.width),
+        "height": str(own.height),
+        "count": "1",
+        "checkpoint": facts.name,
+    }
+    return _form(catalogue, facts, {**values, **given}, errors)
+
+
+def of_recipe(catalogue: Catalogue, recipe: Recipe, *, with_seed: bool = True) -> RecipeForm:
+    """Return the form that makes this recipe again; its seed is kept only `with_seed`."""
+    fields: dict[str, Any] = recipe.model_dump(mode="json", exclude={"checkpoint", "seed"})
+    given = {name: number(value) for name, value in fields.items()}
+    if with_seed:
+        given |= {"seed": str(recipe.seed), "keep_seed": "1"}
+    return blank(catalogue, checkpoint=recipe.checkpoint, **given)
+
+
+def returned(catalogue: Catalogue, fields: Mapping[str, str], errors: Sequence[Mapping[str, Any]] = ()) -> RecipeForm:
+    """Return the form as it was sent, with what is wrong with it."""
+    facts, unusable = _facts(catalogue, fields.get("checkpoint") or None)
+    start = blank(catalogue, checkpoint=facts.name)
+    values = {name: fields.get(name, value if name != "keep_seed" else "") for name, value in start.values.items()}
+    found = {str(error["field"]): str(error["message"]) for error in errors}
+    return _form(catalogue, facts, {**values, "checkpoint": facts.name}, {**unusable, **found})
+
+
+def request_of(fields: Mapping[str, str]) -> JobRequest:
+    """Return what the form asks for. Raises `InvalidInput`."""
+    return JobRequest.from_form({name: value for name, value in fields.items() if name != "keep_seed"})
+
+
+async def form_fields(request: Request) -> dict[str, str]:
+    """Return the text fields of a posted form; files are refused."""
+    async with request.form(max_files=0, max_fields=MAX_FIELDS) as form:
+        return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+def _facts(catalogue: Catalogue, name: str | None) -> tuple[CheckpointFacts, dict[str, str]]:
+    try:
+        return catalogue.get(name), {}
+    except InvalidInput as error:
+        return catalogue.default, {"checkpoint": str(error.errors[0]["message"])}
+
+
+def _form(
+    catalogue: Catalogue, facts: CheckpointFacts, values: Mapping[str, str], errors: Mapping[str, str]
+) -> RecipeForm:
+    return RecipeForm(
+        values=values,
+        checkpoint=facts,
+        checkpoints=catalogue.checkpoints(),
+        errors=errors,
+        unknown_words=catalogue.unknown_words(facts.name, values["prompt"]),
+    )

@@ -1,0 +1,15 @@
+// Starts every behaviour. Each listens on the document and finds its elements by attribute, so that what htmx
+// brings or takes away needs no wiring.
+
+import "./aspect.js";
+import "./autosize.js";
+import "./copy.js";
+import "./dialog.js";
+import "./dice.js";
+import "./dismiss.js";
+import "./example.js";
+import "./fault.js";
+import "./local-time.js";
+import "./mirror.js";
+import "./seed-lock.js";
+import "./shortcut.js";

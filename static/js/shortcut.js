@@ -1,0 +1,9 @@
+// Ctrl+Enter (Cmd+Enter) sends the form that is marked `data-shortcut-submit`, from any of its fields.
+
+import { on } from "./on.js";
+
+on("keydown", "form[data-shortcut-submit]", (form, event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.repeat) return;
+  event.preventDefault();
+  form.requestSubmit();
+});
