@@ -82,6 +82,9 @@ class Schedule:
     def sigmas(self, steps: int) -> list[float]:
         """Return the noise level of each of `timesteps(steps)`, then the level to end at: `steps + 1` values.
 
+        Each step ends where the next begins. diffusers' DDIM instead always moves by T // steps timesteps, which is
+        the same for leading and wherever steps divide T; else (trailing, 30 steps; any linspace) its steps end beside
+        the level that it then assumes, and pictures differ by a few levels of 255.
         The last two are equal where a schedule that ends at timestep 0's sigma has timestep 0 among its steps:
         that step changes nothing, here as in diffusers.
         """
