@@ -1,0 +1,37 @@
+"""`/api/images`: the images of one owner."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.services import gallery
+from app.web.api.shapes import NOT_FOUND, REFUSED, Image, ImagePage
+from app.web.dependencies import Owner, StoreDep
+
+router = APIRouter(prefix="/api/images", tags=["images"])
+
+
+@router.get("", response_model=ImagePage, responses={422: NOT_FOUND[422]})
+def get_images(
+    store: StoreDep,
+    owner: Owner,
+    before: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=gallery.MAX_PAGE)] = 60,
+) -> ImagePage:
+    """List images, newest first."""
+    page = gallery.page(store, owner, before, limit)
+    return ImagePage(images=[Image.of(view) for view in page.images], next=page.next)
+
+
+@router.get("/{image_id}", response_model=Image, responses=NOT_FOUND)
+def get_image(store: StoreDep, owner: Owner, image_id: str) -> Image:
+    """Tell everything about one image, its recipe included."""
+    return Image.of(gallery.image(store, owner, image_id))
+
+
+@router.delete("/{image_id}", status_code=204, responses={403: REFUSED[403], **NOT_FOUND})
+def delete_image(store: StoreDep, owner: Owner, image_id: str) -> None:
+    """Delete an image, its file and its share links."""
+    gallery.delete(store, owner, image_id)

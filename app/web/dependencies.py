@@ -1,0 +1,107 @@
+"""What routes are given. `Owner` is in `owner.py`; everything else that a page or an endpoint asks for is here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from app.engine.client import EngineUnavailable
+from app.services.catalogue import Catalogue
+from app.settings import Settings
+from app.storage.store import Store
+from app.web.owner import Owner
+
+__all__ = ["CatalogueDep", "EngineStatus", "EngineStatusDep", "Owner", "SettingsDep", "StoreDep"]
+
+STATUS_SECONDS = 0.5
+
+
+class StatusSource(Protocol):
+    """The part of the engine's client that the web asks."""
+
+    async def status(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class EngineStatus:
+    """What the engine said last: `state` is `starting` (nobody listens yet), `loading`, `ready` or `failed`."""
+
+    state: str
+    error: str | None
+    details: dict[str, Any]
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state == "ready"
+
+    @property
+    def device(self) -> str | None:
+        return self.details.get("device")
+
+    @property
+    def dtype(self) -> str | None:
+        return self.details.get("dtype")
+
+    @property
+    def checkpoints(self) -> list[dict[str, Any]]:
+        """`[{name, state: available | loading | ready | failed, error}]`."""
+        return list(self.details.get("checkpoints", []))
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return dict(self.details.get("metrics", {}))
+
+
+class EngineWatch:
+    """Ask the engine for its status at most every half second, however many requests want to know."""
+
+    def __init__(self, engine: StatusSource) -> None:
+        self._engine = engine
+        self._lock = asyncio.Lock()
+        self._asked = float("-inf")
+        self._last = EngineStatus("starting", None, {})
+
+    async def status(self) -> EngineStatus:
+        async with self._lock:
+            if time.monotonic() - self._asked > STATUS_SECONDS:
+                self._last = await self._ask()
+                self._asked = time.monotonic()
+            return self._last
+
+    async def _ask(self) -> EngineStatus:
+        try:
+            details = await self._engine.status()
+        except EngineUnavailable:
+            return EngineStatus("starting", None, {})
+        return EngineStatus(details["state"], details.get("error"), details)
+
+
+async def _store(connection: HTTPConnection) -> Store:
+    store: Store = connection.app.state.store
+    return store
+
+
+async def _catalogue(connection: HTTPConnection) -> Catalogue:
+    catalogue: Catalogue = connection.app.state.catalogue
+    return catalogue
+
+
+async def _settings(connection: HTTPConnection) -> Settings:
+    settings: Settings = connection.app.state.settings
+    return settings
+
+
+async def _engine_status(connection: HTTPConnection) -> EngineStatus:
+    watch: EngineWatch = connection.app.state.engine_watch
+    return await watch.status()
+
+
+StoreDep = Annotated[Store, Depends(_store)]
+CatalogueDep = Annotated[Catalogue, Depends(_catalogue)]
+SettingsDep = Annotated[Settings, Depends(_settings)]
+EngineStatusDep = Annotated[EngineStatus, Depends(_engine_status)]

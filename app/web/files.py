@@ -1,0 +1,96 @@
+"""Image bytes over HTTP: full images, thumbnails, shared images, previews. Only bytes that we encoded ourselves.
+
+The path of a file comes from a row, never from the request; whatever is wrong is a 404, for a stranger and for a
+damaged file alike.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.services import gallery, generate, share
+from app.services.errors import NotFound
+from app.web.api.shapes import NOT_FOUND
+from app.web.dependencies import Owner, StoreDep
+from app.web.security import IMAGE_POLICY
+
+router = APIRouter(tags=["images"], responses=NOT_FOUND)
+
+ALWAYS_ASK = "private, no-cache"  # so that a deleted or revoked image is gone at once
+KEEP = "private, max-age=3600"
+PNG = "image/png"
+WEBP = "image/webp"
+
+
+def _described(media_type: str) -> dict[int | str, dict[str, object]]:
+    return {200: {"content": {media_type: {}}, "description": "The image."}, 304: {"description": "Not changed."}}
+
+
+@router.get("/images/{image_id}.png", responses=_described(PNG), response_class=Response)
+def image_png(request: Request, store: StoreDep, owner: Owner, image_id: str) -> Response:
+    """The image as PNG with its recipe inside. Owner only."""
+    path = gallery.image_file(store, owner, image_id)
+    headers = {"Cache-Control": ALWAYS_ASK, "Content-Disposition": f'inline; filename="mezzotint-{image_id}.png"'}
+    return _file(request, path, PNG, headers)
+
+
+@router.get("/images/{image_id}/thumbnail.webp", responses=_described(WEBP), response_class=Response)
+def thumbnail(request: Request, store: StoreDep, owner: Owner, image_id: str) -> Response:
+    """A WebP at most 320 pixels wide. Owner only."""
+    return _file(request, gallery.thumbnail_file(store, owner, image_id), WEBP, {"Cache-Control": KEEP})
+
+
+@router.get("/s/{token}.png", responses=_described(PNG), response_class=Response)
+def shared_png(request: Request, store: StoreDep, token: str) -> Response:
+    """The image behind a share link, for whoever has the link; the recipe is inside only if its owner shows it."""
+    headers = {"Cache-Control": ALWAYS_ASK, "Content-Disposition": 'inline; filename="mezzotint.png"'}
+    return _file(request, share.shared_file(store, token), PNG, headers)
+
+
+@router.get("/jobs/{job_id}/preview.png", responses=_described(PNG), response_class=Response)
+def preview_png(
+    store: StoreDep,
+    owner: Owner,
+    job_id: str,
+    v: Annotated[int | None, Query(description="The version wanted; a later one is sent if there is one.")] = None,
+) -> Response:
+    """The newest preview of a running job. Owner only."""
+    found = generate.preview(store, owner, job_id)
+    if found is None:
+        raise NotFound("There is no preview of this job.")
+    version, png = found
+    return _image(png, PNG, {"Cache-Control": KEEP if v == version else "private, no-store"})
+
+
+for _path, _endpoint in (
+    ("/images/{image_id}.png", image_png),
+    ("/images/{image_id}/thumbnail.webp", thumbnail),
+    ("/s/{token}.png", shared_png),
+):
+    router.add_api_route(_path, _endpoint, methods=["HEAD"], include_in_schema=False, response_class=Response)
+
+
+def _file(request: Request, path: Path, media_type: str, headers: dict[str, str]) -> Response:
+    etag = f'"{path.stem}"'
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": headers["Cache-Control"]})
+    try:
+        content = _read(path)
+    except OSError as error:
+        raise NotFound("The file of this image is missing.") from error
+    return _image(content, media_type, {**headers, "ETag": etag})
+
+
+def _read(path: Path) -> bytes:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+        return file.read()
+
+
+def _image(content: bytes, media_type: str, headers: dict[str, str]) -> Response:
+    policy = {"Content-Security-Policy": IMAGE_POLICY, "Accept-Ranges": "none"}
+    return Response(content, media_type=media_type, headers={**headers, **policy})
