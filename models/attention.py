@@ -26,7 +26,7 @@ class Attention(nn.Module):
         return out
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, C / heads)
+        return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)  # (B, heads, N, C / heads)
 
 
 class GEGLU(nn.Module):
@@ -114,4 +114,4 @@ def _tokens(x: Tensor) -> Tensor:
 
 
 def _image(tokens: Tensor, size: tuple[int, int]) -> Tensor:
-    return tokens.transpose(1, 2).unflatten(2, size)  # (B, h*w, C) -> (B, C, h, w)
+    return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, *size)  # (B, h*w, C) -> (B, C, h, w)

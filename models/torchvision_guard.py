@@ -28,9 +28,9 @@ def declare_missing_operators() -> tuple[torch.library.Library, ...]:
     library = _library()
     if library is None or _loads(library):
         return ()
-    fragment = torch.library.Library("torchvision", "FRAGMENT")
+    fragment = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for operator in OPERATORS:
-        fragment.define(operator)
+        fragment.define(operator)  # type: ignore[no-untyped-call]
     return (fragment,)
 
 
@@ -42,7 +42,7 @@ def _library() -> Path | None:
 
 def _loads(library: Path) -> bool:
     try:
-        torch.ops.load_library(library)
+        torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     except (OSError, RuntimeError):
         return False
     return True

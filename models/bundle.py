@@ -1,0 +1,105 @@
+"""The networks of one checkpoint on one device, answering the calls of jobs.
+
+The only place where tensors change device and number format: what comes in and goes out is float32 on the CPU. Knows
+neither samplers nor guidance nor recipes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any, assert_never
+
+import torch
+from torch import Tensor
+
+from models.calls import Call, Decode, Encode, Predict
+from models.config import BundleConfig, VAEConfig
+from models.schedule import Schedule
+from models.text import TextTower
+from models.unet import UNet
+from models.vae import VAE
+
+REMEMBERED_PROMPTS = 256
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Bundle:
+    """A loaded checkpoint. `fingerprint` is the SHA-256 of the U-Net's weights file, in hexadecimal.
+
+    `defaults`, `preview_factors`, `examples` and `vocabulary` (words by topic) are what the checkpoint says of itself.
+    """
+
+    name: str
+    config: BundleConfig
+    schedule: Schedule
+    unet: UNet
+    vae: VAE
+    text: TextTower
+    device: torch.device
+    dtype: torch.dtype
+    fingerprint: str
+    defaults: Mapping[str, Any]
+    preview_factors: Mapping[str, Any] | None = None
+    examples: Sequence[str] = ()
+    vocabulary: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @torch.inference_mode()
+    def answer(self, calls: Sequence[Call]) -> list[Tensor]:
+        """Answer calls of one kind, in their order; `Predict`s must share their latent shape.
+
+        All rows of all `Predict`s go through the U-Net in one call, so that their answers equal single ones up to
+        rounding; pictures are decoded one by one, which bounds the memory. Answers must not be changed in place.
+        """
+        if not calls:
+            return []
+        if any(type(call) is not type(calls[0]) for call in calls):
+            raise TypeError("calls of different kinds cannot be answered together")
+        match calls[0]:
+            case Encode():
+                return [self._encode(call.text) for call in calls if isinstance(call, Encode)]
+            case Predict():
+                return self._predict([call for call in calls if isinstance(call, Predict)])
+            case Decode():
+                return [self._decode(call.latents) for call in calls if isinstance(call, Decode)]
+            case _:
+                assert_never(calls[0])
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """List the words of a prompt that this checkpoint's vocabulary lacks."""
+        return self.text.unknown_words(prompt)
+
+    @cached_property
+    def _encode(self) -> Callable[[str], Tensor]:
+        """Encode one prompt, remembering the last ones; alone, so that its states do not depend on its company."""
+        return lru_cache(maxsize=REMEMBERED_PROMPTS)(lambda text: self.text.encode([text])[0].to("cpu", torch.float32))
+
+    def _predict(self, calls: list[Predict]) -> list[Tensor]:
+        rows = [call.rows for call in calls]
+        samples = torch.cat([_input(call).expand(call.rows, -1, -1, -1) for call in calls])
+        timesteps = torch.tensor([call.timestep for call in calls for _ in call.conds], dtype=torch.float32)
+        context = torch.stack([cond for call in calls for cond in call.conds])
+        prediction = self.unet(self._inward(samples), timesteps.to(self.device), self._inward(context))
+        return list(prediction.to("cpu", torch.float32).split(rows))
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        pixels = self.vae.decode(self._inward(unscale(latents, self.vae.config)))
+        return pixels.to("cpu", torch.float32)
+
+    def _inward(self, x: Tensor) -> Tensor:
+        return x.to(self.device, self.dtype)
+
+
+def unscale(latents: Tensor, config: VAEConfig) -> Tensor:
+    """Turn latents (B, C, h, w) as the U-Net knows them into those that the VAE decodes."""
+    latents = latents / config.scaling_factor
+    if config.latents_std is not None:
+        latents = latents * latents.new_tensor(config.latents_std)[:, None, None]
+    if config.latents_mean is not None:
+        latents = latents + latents.new_tensor(config.latents_mean)[:, None, None]
+    return latents
+
+
+def _input(call: Predict) -> Tensor:
+    return call.sample if call.extra is None else torch.cat((call.sample, call.extra), dim=1)
