@@ -1,0 +1,1 @@
+"""How the embedded model was made: pictures drawn together with their captions, and the training on them."""

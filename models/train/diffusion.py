@@ -1,0 +1,167 @@
+"""Train the U-Net and, jointly, the text encoder: v-prediction at zero terminal SNR with caption dropout and EMA.
+
+The learning rate is constant and falls to 0 over the last `decay` steps, so that a run can be prolonged: resume with
+more steps.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..config import UNetConfig
+from ..schedule import Schedule
+from ..unet import UNet
+from . import shapes
+from .latents import Latents
+from .pictures import scene_of
+from .scene import caption
+from .words import Words, text_model
+
+DROPOUT = 0.1  # share of captions left empty, for classifier-free guidance (arXiv:2207.12598 algorithm 1)
+EMA = 0.999
+SAVE_EVERY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`steps` in all, of which the last `decay` bring the learning rate down to 0."""
+
+    steps: int
+    decay: int
+    batch: int = 16
+    learning_rate: float = 8e-4
+    seed: int = 0
+
+    def rate(self, step: int) -> float:
+        """Share of the learning rate at a step: warm-up over 200, then 1, then linearly to 0."""
+        return min(1.0, (step + 1) / 200, max(0.0, (self.steps - step) / max(self.decay, 1)))
+
+
+class Networks(nn.Module):
+    """What is trained together: `unet` and `text_encoder`."""
+
+    def __init__(self, words: Words) -> None:
+        super().__init__()
+        self.unet = UNet(UNetConfig.from_dict(shapes.UNET))
+        self.text_encoder = text_model(words)
+
+    def forward(self, noisy: Tensor, timestep: Tensor, tokens: Tensor) -> Tensor:
+        context = self.text_encoder(input_ids=tokens).last_hidden_state
+        prediction: Tensor = self.unet(noisy, timestep, context)
+        return prediction
+
+
+class Run:
+    """One training with everything that must be kept to resume it."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        torch.manual_seed(plan.seed)
+        self.folder, self.plan = folder, plan
+        self.words = Words.of_grammar()
+        self.networks = Networks(self.words)
+        self.average = copy.deepcopy(self.networks).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            self.networks.parameters(), plan.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        )
+        self.schedule = Schedule.from_config(shapes.SCHEDULER)
+        self.latents = Latents(folder / "latents")
+        self.step, self.samples, self.seconds = 0, 0, 0.0
+        if self._state.exists():
+            self._resume()
+
+    @property
+    def _state(self) -> Path:
+        return self.folder / "diffusion.pt"
+
+    def _resume(self) -> None:
+        state: dict[str, Any] = torch.load(self._state, weights_only=True)
+        self.networks.load_state_dict(state["networks"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
+
+    def save(self) -> None:
+        state = {
+            "networks": self.networks.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "samples": self.samples,
+            "seconds": self.seconds,
+        }
+        temporary = self._state.with_suffix(".tmp")
+        torch.save(state, temporary)
+        temporary.replace(self._state)
+
+    def train(self) -> None:
+        """Run to the end of the plan; saved every SAVE_EVERY steps."""
+        losses: list[float] = []
+        bar = tqdm(total=self.plan.steps, initial=self.step, desc="diffusion")
+        clock = time.monotonic()
+        while self.step < self.plan.steps:
+            losses.append(self._advance())
+            bar.update()
+            if self.step % SAVE_EVERY == 0 or self.step == self.plan.steps:
+                self.seconds, clock = self.seconds + time.monotonic() - clock, time.monotonic()
+                self._log(sum(losses) / len(losses))
+                losses.clear()
+                self.save()
+                self.latents.grow()
+        bar.close()
+
+    def _advance(self) -> float:
+        rng = np.random.default_rng((self.plan.seed, self.step))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.learning_rate * self.plan.rate(self.step)
+        latents, tokens = self._batch(rng)
+        timestep = torch.from_numpy(rng.integers(0, len(self.schedule.alphas_cumprod), len(latents)))
+        noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
+        loss = self.loss(self.networks, latents, noise, timestep, tokens)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        self.samples += len(latents)
+        self._update_average()
+        return loss.item()
+
+    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        chosen = rng.integers(0, len(self.latents.numbers), self.plan.batch)
+        speech = Random(int(rng.integers(2**31)))
+        captions = [
+            "" if speech.random() < DROPOUT else caption(scene_of(self.latents.numbers[i]), speech) for i in chosen
+        ]
+        return self.latents.pick(chosen), self.words.tokens(captions)
+
+    def loss(self, networks: nn.Module, latents: Tensor, noise: Tensor, timestep: Tensor, tokens: Tensor) -> Tensor:
+        """Mean squared error of v (arXiv:2202.00512 appendix D) at given timesteps; plain weighting, as measured."""
+        alpha = self.schedule.alphas_cumprod[timestep][:, None, None, None]
+        noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        with torch.autocast("cpu", torch.bfloat16):
+            prediction = networks(noisy, timestep, tokens)
+        return (prediction.float() - target).square().mean()
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(EMA, (1 + self.step) / (10 + self.step))
+        averages, values = list(self.average.parameters()), list(self.networks.parameters())
+        torch._foreach_lerp_(averages, values, 1 - decay)
+
+    def _log(self, loss: float) -> None:
+        entry = {"step": self.step, "samples": self.samples, "minutes": self.seconds / 60, "loss": loss}
+        entry |= {"pictures": len(self.latents.numbers)}
+        with open(self.folder / "diffusion.jsonl", "a") as file:
+            file.write(json.dumps(entry) + "\n")

@@ -1,0 +1,118 @@
+"""Write what was trained as a diffusers folder that `models.checkpoint` and diffusers load alike, float16."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..vae import VAE
+from . import decoder, shapes
+from .diffusion import Networks, Run
+from .pictures import HELD_OUT, picture_of, to_pixels
+from .scene import vocabulary
+from .words import Words
+
+TITLE = "Poster landscapes"
+DEFAULTS = {
+    "width": shapes.IMAGE_SIZE,
+    "height": shapes.IMAGE_SIZE,
+    "steps": 20,
+    "guidance_scale": 4.0,
+    "guidance_rescale": 0.5,
+    "sampler": "ddim",
+}
+EXAMPLES = [
+    "snowy mountains at sunset with a cabin on the left",
+    "a lighthouse on the right by the sea at night, stars and a full moon on the left",
+    "northern lights, snowy peaks by a lake at night with pine trees on the right",
+    "a sailboat in the middle by the ocean at sunset, islands behind, the sun on the left",
+    "dunes in the desert at dawn with a cactus on the left and the sun on the right",
+    "rolling hills in a field of flowers by day with a windmill on the right and clouds",
+    "a city skyline by a lake at dusk with a full moon in the middle and stars",
+    "a tent on the left along a river at twilight, mountains behind, a crescent moon",
+    "palm trees on the right by the sea in the morning with clouds",
+    "green hills along a river on a clear day with birch trees in the center",
+]
+PATCH = 4  # a preview shows 4 x 4 pixels a latent
+
+
+def export(run: Run, vae: VAE, target: Path) -> None:
+    """Write the averaged networks of a run and its autoencoder to `target`."""
+    networks = run.average
+    _weights(target / "unet", "diffusion_pytorch_model", networks.unet, shapes.UNET)
+    _weights(target / "vae", "diffusion_pytorch_model", vae, shapes.VAE)
+    _text(target, networks, run.words)
+    _json(target / "scheduler" / "scheduler_config.json", shapes.SCHEDULER)
+    _json(
+        target / "model_index.json",
+        {
+            "_class_name": "StableDiffusionPipeline",
+            "feature_extractor": [None, None],
+            "safety_checker": [None, None],
+            "requires_safety_checker": False,
+            "scheduler": ["diffusers", "DDIMScheduler"],
+            "text_encoder": ["transformers", "CLIPTextModel"],
+            "tokenizer": ["transformers", "CLIPTokenizer"],
+            "unet": ["diffusers", "UNet2DConditionModel"],
+            "vae": ["diffusers", "AutoencoderKL"],
+        },
+    )
+    facts = {"title": TITLE, "defaults": DEFAULTS, "examples": EXAMPLES, "words": vocabulary()}
+    _json(target / "mezzotint.json", facts | {"preview": preview_factors(vae)})
+
+
+def _text(target: Path, networks: Networks, words: Words) -> None:
+    config = networks.text_encoder.config.to_dict()
+    _weights(target / "text_encoder", "model", networks.text_encoder, config | {"architectures": ["CLIPTextModel"]})
+    words.save(target / "tokenizer")
+
+
+def _weights(folder: Path, name: str, network: nn.Module, config: dict[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    _json(folder / "config.json", config)
+    tensors = {key: value.half().contiguous() for key, value in network.state_dict().items()}
+    tensors.pop("text_model.embeddings.position_ids", None)
+    save_file(tensors, folder / f"{name}.safetensors", metadata={"format": "pt"})
+
+
+def _json(path: Path, value: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+@torch.no_grad()
+def preview_factors(vae: VAE, pictures: int = 64) -> dict[str, Any]:
+    """Fit PATCH x PATCH colours linearly to each latent, by least squares over held-out pictures.
+
+    "weight" has a row for each latent channel, "bias" one value for each of the 3 * PATCH * PATCH colours, in the
+    order of `torch.pixel_shuffle`.
+    """
+    latents, colours = [], []
+    for number in range(pictures):
+        pixels = to_pixels(np.stack([picture_of(HELD_OUT + 10_000 + number)]))
+        latent = vae.encode(pixels)[0]
+        small = F.interpolate(pixels, scale_factor=PATCH * latent.shape[-1] / pixels.shape[-1], mode="area")
+        latents.append(_rows(latent))
+        colours.append(_rows(F.pixel_unshuffle(small, PATCH)))
+    known = torch.cat(latents)
+    design = torch.cat([known, torch.ones(len(known), 1)], dim=1)
+    solution = torch.linalg.lstsq(design, torch.cat(colours)).solution
+    weight, bias = solution[:-1], solution[-1]
+    rounded = [[round(value, 4) for value in row] for row in weight.tolist()]
+    return {"weight": rounded, "bias": [round(value, 4) for value in bias.tolist()]}
+
+
+def _rows(maps: Tensor) -> Tensor:
+    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
+def export_folder(folder: Path, target: Path, run: Run) -> None:
+    """Export the run in `folder`, with the autoencoder that lies there."""
+    export(run, decoder.load(folder), target)

@@ -1,0 +1,37 @@
+"""Rendered pictures by number: picture `i` is always the same, so that nothing needs to be stored."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .render import render
+from .scene import Scene, sample_scene
+from .shapes import IMAGE_SIZE
+
+HELD_OUT = 1_000_000_000  # numbers from here on are never trained on
+
+
+def scene_of(number: int) -> Scene:
+    return sample_scene(Random(number))
+
+
+def picture_of(number: int, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
+    """Render picture `number` as (size, size, 3) uint8."""
+    return render(scene_of(number), Random(number + 1), size)
+
+
+def to_pixels(pictures: NDArray[np.uint8]) -> Tensor:
+    """Turn (B, H, W, 3) uint8 into (B, 3, H, W) float32 in -1..1."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous()
+
+
+def to_picture(pixels: Tensor) -> NDArray[np.uint8]:
+    """Turn (B, 3, H, W) in -1..1 into (B, H, W, 3) uint8."""
+    scaled = pixels.detach().float().clamp(-1, 1).add(1).mul(127.5).round()
+    array: NDArray[np.uint8] = scaled.byte().permute(0, 2, 3, 1).contiguous().numpy()
+    return array

@@ -1,0 +1,104 @@
+"""The few CLIP tokens that the captions use, and a text encoder over them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Self
+
+import torch
+from torch import Tensor
+
+from ..text import BOS, EOS, CompactVocabulary, Tokenizer, _clip_tokenizer, build_text_model
+from . import shapes
+from .scene import caption, sample_scene, vocabulary
+
+if TYPE_CHECKING:
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+CAPTIONS = 5000  # enough to meet every joining word of the grammar
+
+
+@dataclass(frozen=True)
+class Words:
+    """A compact vocabulary with its tokenizer. Rows: the tokens in the order of their CLIP ids, begin and end last."""
+
+    vocabulary: CompactVocabulary
+    tokenizer: Tokenizer
+
+    @classmethod
+    def of_grammar(cls) -> Self:
+        """Collect the tokens of all that a caption can say."""
+        texts = {way for ways in vocabulary().values() for way in ways}
+        for number in range(CAPTIONS):
+            rng = Random(number)
+            texts.add(caption(sample_scene(rng), rng))
+        ids = sorted({token for text in texts for token in _clip_tokenizer().encode(text)})
+        compact = CompactVocabulary(ids=(*ids, BOS, EOS), bos=len(ids), eos=len(ids) + 1, pad=len(ids) + 1)
+        return cls(compact, Tokenizer(max_tokens=shapes.CONTEXT, vocabulary=compact))
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """Return rows (B, CONTEXT), int64."""
+        return torch.stack([self._tokens(text) for text in texts])
+
+    @lru_cache(maxsize=200_000)  # noqa: B019
+    def _tokens(self, text: str) -> Tensor:
+        return self.tokenizer([text])[0]
+
+    def save(self, folder: Path) -> None:
+        """Write `vocab_ids.json` for our tokenizer, and a CLIP tokenizer cut down to these tokens for others."""
+        folder.mkdir(parents=True, exist_ok=True)
+        compact = self.vocabulary
+        content = {"ids": list(compact.ids), "bos": compact.bos, "eos": compact.eos, "pad": compact.pad}
+        (folder / "vocab_ids.json").write_text(json.dumps(content) + "\n")
+        clip = _clip_tokenizer()
+        names = {clip.decoder.get(token, ""): row for row, token in enumerate(compact.ids)}
+        names = {_SPECIAL.get(compact.ids[row], name): row for name, row in names.items()}
+        merges = self._merges()
+        (folder / "vocab.json").write_text(json.dumps(names, ensure_ascii=False) + "\n")
+        (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+        config = {
+            "tokenizer_class": "CLIPTokenizer",
+            "model_max_length": shapes.CONTEXT,
+            "bos_token": _SPECIAL[BOS],
+            "eos_token": _SPECIAL[EOS],
+            "pad_token": _SPECIAL[EOS],
+            "unk_token": _SPECIAL[EOS],
+            "do_lower_case": True,
+        }
+        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+    def _merges(self) -> list[tuple[str, str]]:
+        """The merges by which CLIP's tokenizer arrives at these tokens, in its order."""
+        clip = _clip_tokenizer()
+        ranks = sorted(clip.bpe_ranks.items(), key=lambda item: item[1])
+        made_of = {left + right: (left, right) for (left, right), _ in ranks}
+        wanted = {clip.decoder[token] for token in self.vocabulary.ids if token in clip.decoder}
+        queue = list(wanted)
+        while queue:
+            for part in made_of.get(queue.pop(), ()):
+                if part not in wanted:
+                    wanted.add(part)
+                    queue.append(part)
+        return [pair for pair, _ in ranks if pair[0] + pair[1] in wanted]
+
+
+_SPECIAL = {BOS: "<|startoftext|>", EOS: "<|endoftext|>"}
+
+
+def text_model(words: Words) -> CLIPTextModel:
+    """Build the text encoder over the compact vocabulary, with fresh weights."""
+    compact = words.vocabulary
+    return build_text_model(
+        shapes.TEXT
+        | {
+            "vocab_size": len(compact.ids),
+            "bos_token_id": compact.bos,
+            "eos_token_id": compact.eos,
+            "pad_token_id": compact.pad,
+        }
+    )
