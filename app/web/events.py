@@ -11,9 +11,9 @@ jobs of an owner.
   server goes away.
 - One message carries one card, as `partial("job-ID", render_job_card(...))`. When jobs come or go it carries the list
   instead, `partial("jobs", render_jobs(...))`.
-- `after` is `generate.last_event_id`, read before the jobs that the page shows, so that nothing falls in between. hx-sse
-  remembers the id of each message and sends it as `Last-Event-ID` when it reconnects, which wins over `after`. Without
-  either, or with an id that is no longer kept, the first message is the whole list.
+- `after` is `generate.last_event_id`, read before the jobs that the page shows, so that nothing falls in between.
+  hx-sse remembers the id of each message and sends it as `Last-Event-ID` when it reconnects, which wins over `after`.
+  Without either, or with an id that is no longer kept, the first message is the whole list.
 - Events are gathered for a moment and a slow reader's stay in the database, so it gets only the latest card of a job.
 - A card that waits is also sent when its position changes because of another's job; such a message has no id.
 

@@ -108,7 +108,5 @@ class OwnerCookieMiddleware:
 
 def _set_cookie(value: str, secure: bool) -> str:
     response = Response()
-    response.set_cookie(
-        COOKIE, value, max_age=COOKIE_SECONDS, path="/", secure=secure, httponly=True, samesite="lax"
-    )
+    response.set_cookie(COOKIE, value, max_age=COOKIE_SECONDS, path="/", secure=secure, httponly=True, samesite="lax")
     return response.headers["set-cookie"]

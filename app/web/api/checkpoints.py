@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import APIRouter
 
 from app.services.catalogue import Catalogue
@@ -34,7 +36,12 @@ def get_checkpoints(catalogue: CatalogueDep, engine: EngineStatusDep) -> Checkpo
         )
         for facts in catalogue.checkpoints()
     ]
-    return Checkpoints(checkpoints=found, problems=list(catalogue.problems.values()))
+    return Checkpoints(checkpoints=found, problems=_problems(catalogue))
+
+
+def _problems(catalogue: Catalogue) -> list[str]:
+    """Say what is wrong with the others, by their names: where they lie is no reader's business."""
+    return [text.replace(path, Path(path).name) for path, text in catalogue.problems.items()]
 
 
 def _unknown(engine: EngineStatus) -> str:

@@ -26,7 +26,7 @@ OK = "ok"
 @router.get("/healthz", response_model=Health)
 async def healthz() -> Health:
     """Tell that this process answers; asks neither the database nor the engine."""
-    return Health(status=OK)
+    return Health(status="ok")
 
 
 @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness, "description": "Not ready."}})

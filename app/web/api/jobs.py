@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Depends, Header, Response
 from app.services import generate
 from app.services.generate import JobRequest
 from app.web.api.requests import require_json
-from app.web.api.shapes import BUSY, NOT_FOUND, REFUSED, Group, Job
+from app.web.api.shapes import BUSY, NOT_FOUND, REFUSED, Answers, Group, Job
 from app.web.dependencies import CatalogueDep, Owner, StoreDep
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
@@ -27,7 +27,7 @@ EXAMPLES = [
         "count": 4,
     },
 ]
-REPLAYED = {200: {"model": Group, "description": "The answer to an earlier request with this Idempotency-Key."}}
+REPLAYED: Answers = {200: {"model": Group, "description": "What this Idempotency-Key was answered before."}}
 
 
 @router.post(

@@ -150,9 +150,7 @@ class Share(BaseModel):
 
     @classmethod
     def of(cls, view: ShareView) -> Share:
-        return cls(
-            id=view.id, show_recipe=view.show_recipe, created_at=view.created_at, revoked_at=view.revoked_at
-        )
+        return cls(id=view.id, show_recipe=view.show_recipe, created_at=view.created_at, revoked_at=view.revoked_at)
 
 
 class Image(JobImage):

@@ -1,0 +1,155 @@
+"""The web process: puts the app together, and runs it. Knows no torch; the engine is a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.engine.client import EngineClient
+from app.services.catalogue import Catalogue
+from app.services.dispatch import Dispatcher, Engine
+from app.services.signal import Signal
+from app.settings import Settings
+from app.storage.store import Store
+from app.web import errors, events, files, pages
+from app.web.api import checkpoints, health, images, jobs, shares
+from app.web.dependencies import EngineWatch
+from app.web.limits import BodyLimit, Streams
+from app.web.metrics import CountRequests, Metrics
+from app.web.owner import OwnerCookieMiddleware, OwnerCookies
+from app.web.pages import docs
+from app.web.security import Guard, Headers, require_safe_bind
+from app.web.templating import static_app, static_root
+
+DESCRIPTION = "Ask for pictures, follow them, keep them, share them. No account: a signed cookie tells who you are."
+API_VERSION = "1"
+CONNECTIONS = 1000
+HEADER_BYTES = 16 * 1024
+KEEP_ALIVE_SECONDS = 30
+SHUTDOWN_SECONDS = 20
+
+
+def create_app(settings: Settings, *, engine: Engine | None = None) -> FastAPI:
+    """Return the whole web application. With `engine` it uses that one; otherwise it starts and minds its own."""
+    app = FastAPI(
+        title="Mezzotint",
+        version=API_VERSION,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan(settings, engine),
+    )
+    app.state.settings = settings
+    app.state.metrics = Metrics()
+    app.state.streams = Streams()
+    app.state.signal = Signal()
+    errors.install(app)
+    _add_middleware(app, settings)
+    _add_routes(app)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """Add what every request passes; the last one added sees it first."""
+    app.add_middleware(OwnerCookieMiddleware)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(errors.ErrorBorder)
+    app.add_middleware(Headers)
+    app.add_middleware(CountRequests, metrics=app.state.metrics)
+
+
+def _add_routes(app: FastAPI) -> None:
+    for module in (health, jobs, images, shares, checkpoints, files, events):
+        app.include_router(module.router)
+    app.include_router(docs.router, include_in_schema=False)
+    app.include_router(pages.router, include_in_schema=False)
+    app.mount(static_root(), static_app(), name="static")
+
+
+def _lifespan(settings: Settings, engine: Engine | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        store = await asyncio.to_thread(Store, settings, app.state.signal.notify)
+        app.state.store = store
+        app.state.catalogue = Catalogue(settings)
+        app.state.owner_cookies = OwnerCookies(settings.data)
+        try:
+            async with _engine(settings, engine) as reached:
+                app.state.engine_watch = EngineWatch(reached)
+                app.state.dispatcher = Dispatcher(store, reached, settings, app.state.signal)
+                async with _running(app.state.dispatcher):
+                    yield
+        finally:
+            close_streams(app)
+            await asyncio.to_thread(store.close)
+
+    return lifespan
+
+
+@asynccontextmanager
+async def _engine(settings: Settings, given: Engine | None) -> AsyncIterator[Engine]:
+    if given is not None:
+        yield given
+        return
+    from app.engine.supervisor import Supervisor
+
+    async with Supervisor(settings):
+        yield EngineClient(settings.engine_socket)
+
+
+@asynccontextmanager
+async def _running(dispatcher: Dispatcher) -> AsyncIterator[None]:
+    task = asyncio.create_task(dispatcher.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def close_streams(app: FastAPI) -> None:
+    """Let every event stream say goodbye and end."""
+    app.state.streams.is_closing = True
+    app.state.signal.notify()
+
+
+class Server(uvicorn.Server):
+    """uvicorn that ends the event streams first, since they would otherwise hold up its shutdown."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app = self.config.app
+        assert isinstance(app, FastAPI)
+        close_streams(app)
+        await super().shutdown(sockets)
+
+
+def make_server(app: FastAPI, settings: Settings) -> Server:
+    """Return a server with our limits, not yet running."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        http="h11",
+        ws="none",
+    )
+    return Server(config)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `UnsafeBind` if other machines could reach us unasked."""
+    require_safe_bind(settings)
+    make_server(create_app(settings), settings).run()

@@ -1,0 +1,184 @@
+"""`/docs`: the reference of the JSON API as a page of our own, made from the app's OpenAPI schema.
+
+Swagger UI needs inline styles and scripts from elsewhere; this needs neither, works offline and reads well printed.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from app.web.templating import render
+
+router = APIRouter()
+
+Schema = Mapping[str, Any]
+
+TITLES = {
+    "jobs": "Jobs",
+    "events": "Events",
+    "images": "Images",
+    "shares": "Share links",
+    "checkpoints": "Checkpoints",
+    "operation": "Operation",
+}
+JSON = "application/json"
+LIMITS = (
+    ("minimum", "at least {}"),
+    ("maximum", "at most {}"),
+    ("multipleOf", "a multiple of {}"),
+    ("minLength", "at least {} characters"),
+    ("maxLength", "at most {} characters"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A parameter, or a field of a body."""
+
+    name: str
+    place: str
+    type: str
+    required: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One status that an operation may answer with."""
+
+    status: str
+    text: str
+    fields: tuple[Field, ...]
+    example: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one address."""
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    parameters: tuple[Field, ...]
+    body: tuple[Field, ...]
+    command: str
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The operations on one noun."""
+
+    id: str
+    title: str
+    operations: tuple[Operation, ...]
+
+
+@router.get("/docs")
+def docs(request: Request) -> HTMLResponse:
+    """Show every operation of the API with its parameters, answers and an example to paste."""
+    schema = request.app.openapi()
+    sections = read_sections(schema, str(request.base_url).rstrip("/"))
+    return render(request, "docs.html", current_page="/docs", sections=sections, about=schema["info"]["description"])
+
+
+def read_sections(schema: Schema, base_url: str) -> list[Section]:
+    """Turn an OpenAPI schema into what the page shows, in the order of `TITLES`."""
+    found: dict[str, list[Operation]] = {tag: [] for tag in TITLES}
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            found[operation["tags"][0]].append(_operation(schema, base_url, method.upper(), path, operation))
+    return [Section(tag, TITLES[tag], tuple(operations)) for tag, operations in found.items() if operations]
+
+
+def _operation(schema: Schema, base_url: str, method: str, path: str, operation: Schema) -> Operation:
+    content = operation.get("requestBody", {}).get("content", {}).get(JSON, {})
+    return Operation(
+        id=operation["operationId"],
+        method=method,
+        path=path,
+        summary=operation.get("description", operation["summary"]),
+        parameters=tuple(_parameter(schema, item) for item in operation.get("parameters", [])),
+        body=tuple(_fields(schema, content.get("schema", {}))),
+        command=_command(schema, method, base_url + path, content),
+        answers=tuple(_answer(schema, status, answer) for status, answer in operation["responses"].items()),
+    )
+
+
+def _parameter(schema: Schema, item: Schema) -> Field:
+    name = "Idempotency-Key" if item["name"] == "idempotency-key" else item["name"]
+    text = item.get("description", "")
+    return Field(name, item["in"], _type(schema, item["schema"]), item.get("required", False), text)
+
+
+def _answer(schema: Schema, status: str, answer: Schema) -> Answer:
+    contents: Mapping[str, Schema] = answer.get("content", {})
+    media_type = next(iter(contents), "")
+    content = contents.get(media_type, {})
+    is_ours = media_type == JSON and status.startswith("2")
+    fields = tuple(_fields(schema, content.get("schema", {}))) if is_ours else ()
+    example = content.get("example")
+    if example is not None and not isinstance(example, str):
+        example = json.dumps(example, indent=2, ensure_ascii=False)
+    return Answer(status, answer["description"], fields, example)
+
+
+def _resolve(schema: Schema, part: Schema) -> Schema:
+    """Follow a reference, and see through "or null"."""
+    if "$ref" in part:
+        return _resolve(schema, schema["components"]["schemas"][part["$ref"].rpartition("/")[2]])
+    choices = [choice for choice in part.get("anyOf", []) if choice.get("type") != "null"]
+    return _resolve(schema, choices[0]) if choices else part
+
+
+def _fields(schema: Schema, part: Schema) -> Iterator[Field]:
+    whole = _resolve(schema, part)
+    required = whole.get("required", [])
+    for name, item in whole.get("properties", {}).items():
+        yield Field(name, "body", _type(schema, item), name in required, _text(_resolve(schema, item), item))
+
+
+def _type(schema: Schema, part: Schema) -> str:
+    whole = _resolve(schema, part)
+    is_optional = any(choice.get("type") == "null" for choice in part.get("anyOf", []))
+    return _name(schema, whole) + (" or null" if is_optional else "")
+
+
+def _name(schema: Schema, whole: Schema) -> str:
+    if "enum" in whole:
+        return " | ".join(str(value) for value in whole["enum"])
+    if whole.get("type") == "array":
+        return f"list of {_type(schema, whole.get('items', {}))}"
+    if whole.get("type") == "object" and "title" in whole and "properties" in whole:
+        return str(whole["title"])
+    return str(whole.get("const", whole.get("type", "any")))
+
+
+def _text(whole: Schema, part: Schema) -> str:
+    """Say the limits and the default of a field in words, after its description."""
+    limits = [words.format(whole[key]) for key, words in LIMITS if key in whole]
+    default = part.get("default")
+    if default is not None and default != "":
+        limits.append(f"default {json.dumps(default)}")
+    description = part.get("description", "")
+    return " ".join(text for text in (description, ", ".join(limits)) if text)
+
+
+def _command(schema: Schema, method: str, url: str, content: Schema) -> str:
+    """Return a curl command to paste; the cookie file is what makes the next command the same owner."""
+    parts = ["curl", "-b cookies -c cookies"]
+    if method != "GET":
+        parts.append(f"-X {method}")
+    examples = _resolve(schema, content.get("schema", {})).get("examples") or content.get("examples")
+    if content:
+        body = examples[-1] if isinstance(examples, list) else {}
+        parts.append(f"-H 'Content-Type: {JSON}' -d {shlex.quote(json.dumps(body))}")
+    return " ".join([*parts, shlex.quote(url)])
