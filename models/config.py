@@ -96,7 +96,7 @@ class UNetConfig:
             freq_shift=_number(config, "freq_shift", 0),
             center_input_sample=_flag(config, "center_input_sample", False),
             time_embedding_dim=_integer(config, "time_embedding_dim", 4 * channels[0]),
-            sample_size=_size(config.get("sample_size")),
+            sample_size=_size(config),
         )
         unet._check()
         return unet
@@ -240,13 +240,20 @@ def _names(config: Mapping[str, Any], key: str, default: tuple[str, ...], known:
 
 def _statistics(config: Mapping[str, Any], key: str) -> tuple[float, ...] | None:
     value = config.get(key)
-    return None if value is None else tuple(float(item) for item in value)
-
-
-def _size(value: Any) -> tuple[int, int] | None:
     if value is None:
         return None
-    if isinstance(value, int):
-        return value, value
-    height, width = value
-    return int(height), int(width)
+    if not isinstance(value, list | tuple) or not all(type(item) in (int, float) for item in value):
+        raise ConfigError(f"{key} must be a list of numbers, not {value!r}")
+    return tuple(float(item) for item in value)
+
+
+def _size(config: Mapping[str, Any]) -> tuple[int, int] | None:
+    if config.get("sample_size") is None:
+        return None
+    if isinstance(config["sample_size"], int):
+        side = _integer(config, "sample_size", 1)
+        return side, side
+    size = _integers(config, "sample_size", (1, 1))
+    if len(size) != 2:
+        raise ConfigError(f"sample_size must be one number or height and width, not {size!r}")
+    return size[0], size[1]

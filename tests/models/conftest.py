@@ -1,0 +1,29 @@
+"""Checkpoint folders of each kind, written once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.reference.oracle import KINDS, Kind, write_checkpoint
+
+
+@pytest.fixture(scope="session", params=KINDS, ids=lambda kind: kind.name)
+def each_checkpoint(request: pytest.FixtureRequest, checkpoint_of: Callable[[str], Path]) -> Path:
+    """Every kind of checkpoint in turn; tests must not change the files."""
+    kind: Kind = request.param
+    return checkpoint_of(kind.name)
+
+
+@pytest.fixture(scope="session")
+def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of the checkpoint of a kind, written at first use; tests must not change the files."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    def checkpoint(name: str) -> Path:
+        path = folder / name
+        return path if path.exists() else write_checkpoint(path, next(kind for kind in KINDS if kind.name == name))
+
+    return checkpoint
