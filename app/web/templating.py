@@ -18,7 +18,6 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
 from models.recipe import Sampler
 from starlette.types import Scope
 
@@ -99,7 +98,7 @@ def preview_url(job: JobView) -> str:
 
 def shared_image_url(token: str) -> str:
     """Return the address of the picture behind a share link."""
-    return f"/s/{token}/image.png"
+    return f"/s/{token}.png"
 
 
 @pass_context
@@ -204,4 +203,4 @@ def render_jobs(request: Request, jobs: Sequence[JobView]) -> str:
 
 def partial(target: str, html: str) -> str:
     """Wrap a fragment so that htmx morphs it into the element with the id `target`, wherever that is on the page."""
-    return Markup('<hx-partial hx-target="#{}" hx-swap="outerMorph">{}</hx-partial>').format(target, Markup(html))
+    return f'<hx-partial hx-target="#{target}" hx-swap="outerMorph">{html}</hx-partial>'

@@ -11,5 +11,7 @@ import "./example.js";
 import "./fault.js";
 import "./local-time.js";
 import "./mirror.js";
+import "./narrow.js";
 import "./seed-lock.js";
 import "./shortcut.js";
+import "./tally.js";
