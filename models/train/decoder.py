@@ -51,10 +51,10 @@ def train(folder: Path, plan: Plan) -> VAE:
     principal = Principal.load(folder / "principal.safetensors")
     vae = new(principal)
     optimizer = torch.optim.AdamW(_trained(vae), plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
-    step = _resume(folder, vae, optimizer)
+    first = _resume(folder, vae, optimizer)
     pool = np.stack([picture_of(number) for number in tqdm(range(PICTURES), "pictures")])
     started = time.monotonic()
-    for step in tqdm(range(step, plan.steps), "decoder", initial=step, total=plan.steps):
+    for step in tqdm(range(first, plan.steps), "decoder", initial=first, total=plan.steps):
         rng = np.random.default_rng((plan.seed, step))
         for group in optimizer.param_groups:
             group["lr"] = plan.learning_rate * plan.rate(step)

@@ -152,13 +152,14 @@ class Run:
         target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
         with torch.autocast("cpu", torch.bfloat16):
             prediction = networks(noisy, timestep, tokens)
-        return (prediction.float() - target).square().mean()
+        error: Tensor = (prediction.float() - target).square().mean()
+        return error
 
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(EMA, (1 + self.step) / (10 + self.step))
-        averages, values = list(self.average.parameters()), list(self.networks.parameters())
-        torch._foreach_lerp_(averages, values, 1 - decay)
+        averages: list[Tensor] = [*self.average.parameters()]
+        torch._foreach_lerp_(averages, [*self.networks.parameters()], 1 - decay)
 
     def _log(self, loss: float) -> None:
         entry = {"step": self.step, "samples": self.samples, "minutes": self.seconds / 60, "loss": loss}

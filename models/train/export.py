@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ..vae import VAE
 from . import decoder, shapes
-from .diffusion import Networks, Run
+from .diffusion import Networks, Plan, Run
 from .pictures import HELD_OUT, picture_of, to_pixels
 from .scene import vocabulary
 from .words import Words
@@ -113,6 +113,6 @@ def _rows(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
 
 
-def export_folder(folder: Path, target: Path, run: Run) -> None:
-    """Export the run in `folder`, with the autoencoder that lies there."""
-    export(run, decoder.load(folder), target)
+def export_folder(folder: Path, target: Path) -> None:
+    """Export the trained networks that lie in `folder`."""
+    export(Run(folder, Plan(steps=0, decay=0)), decoder.load(folder), target)

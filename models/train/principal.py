@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..vae import VAE
+from ..blocks import Downsample, ResnetBlock
+from ..vae import VAE, EncoderBlock
 from .pictures import picture_of, to_pixels
 
 PATCH = 16
@@ -87,18 +88,28 @@ def build_encoder(vae: VAE, principal: Principal) -> None:
         encoder.conv_in.weight[i, i, 1, 1] = 1
     basis = torch.eye(3).reshape(3, 3, 1, 1)
     levels = len(vae.config.block_out_channels)
-    for level, block in enumerate(encoder.down_blocks):
-        shortcut = block.resnets[0].conv_shortcut
-        if shortcut is not None:
-            identity = torch.eye(*shortcut.weight.shape[:2])
-            shortcut.weight.copy_(identity[:, :, None, None])
-        if level < levels - 1:
-            conv = block.downsamplers[0].conv
+    for level in range(levels):
+        block, resnet = _level(vae, level)
+        if resnet.conv_shortcut is not None:
+            identity = torch.eye(*resnet.conv_shortcut.weight.shape[:2])
+            resnet.conv_shortcut.weight.copy_(identity[:, :, None, None])
+        if block.downsamplers is not None:
+            halving = block.downsamplers[0]
+            assert isinstance(halving, Downsample)
+            conv = halving.conv
             last = level == levels - 2
             gathered = _signed(principal.axes) if last else _basis(principal.axes, basis.shape[2] * 2, len(conv.weight))
             conv.weight[: len(gathered), : len(basis), :2, :2] = _gather(gathered, basis)
             basis = gathered
     _settle(vae, channels, principal.center)
+
+
+def _level(vae: VAE, level: int) -> tuple[EncoderBlock, ResnetBlock]:
+    block = vae.encoder.down_blocks[level]
+    assert isinstance(block, EncoderBlock)
+    resnet = block.resnets[0]
+    assert isinstance(resnet, ResnetBlock)
+    return block, resnet
 
 
 def _signed(axes: Tensor) -> Tensor:
@@ -117,7 +128,8 @@ def _gather(outer: Tensor, inner: Tensor) -> Tensor:
     """Return the weights (n, m, 2, 2) that make `outer` (n, 3, 2s, 2s) out of `inner` (m, 3, s, s)."""
     size = inner.shape[2]
     tiles = outer.unfold(2, size, size).unfold(3, size, size)
-    return torch.einsum("ncyxhw,mchw->nmyx", tiles, inner)
+    weights: Tensor = torch.einsum("ncyxhw,mchw->nmyx", tiles, inner)
+    return weights
 
 
 def _settle(vae: VAE, channels: int, center: Tensor) -> None:
@@ -132,14 +144,16 @@ def _settle(vae: VAE, channels: int, center: Tensor) -> None:
             order[group * per_group + i] = group * pairs + i
             order[group * per_group + pairs + i] = channels + group * pairs + i
     spare = order < 0
-    resnet = encoder.down_blocks[-1].resnets[0]
+    _, resnet = _level(vae, -1)
     shortcut = resnet.conv_shortcut
+    assert shortcut is not None
     shortcut.weight.zero_()
     for position, source in enumerate(order.tolist()):
         if source >= 0:
             shortcut.weight[position, source] = 1
     signs = torch.ones(width)
     signs[1::2] = -1
+    assert resnet.conv2.bias is not None
     resnet.conv2.bias[spare] = SPARE * signs[spare]
     share = (per_group - 2 * pairs) / per_group
     encoder.conv_norm_out.weight.fill_(GAIN * SPARE * share**0.5)
@@ -147,6 +161,7 @@ def _settle(vae: VAE, channels: int, center: Tensor) -> None:
     for position, source in enumerate(order.tolist()):
         if source >= 0:
             encoder.conv_out.weight[source % channels, position, 1, 1] = (1 if source < channels else -1) / (2 * GAIN)
+    assert encoder.conv_out.bias is not None
     encoder.conv_out.bias[:channels] = -center
     encoder.conv_out.bias[channels:] = 2 * torch.tensor(POSTERIOR_STD).log()
     for conv in (vae.quant_conv, vae.post_quant_conv):

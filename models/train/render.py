@@ -70,7 +70,7 @@ def _sky(
                 rng.random(), rng.random() * horizon * 0.85, rng.uniform(0.003, 0.0065), fill((250, 246, 225))
             )
     if scene.aurora:
-        _aurora(canvas, horizon, rng)
+        _aurora(canvas, rng)
     if luminary:
         _luminary(canvas, scene, light, *luminary)
     if scene.clouds:
@@ -88,7 +88,7 @@ def _luminary(canvas: skia.Canvas, scene: Scene, light: Light, x: float, y: floa
     canvas.drawCircle(x, y, radius, fill(light.luminary))
 
 
-def _aurora(canvas: skia.Canvas, horizon: float, rng: Random) -> None:
+def _aurora(canvas: skia.Canvas, rng: Random) -> None:
     for band in range(2):
         phase, base = rng.uniform(0, 6), 0.22 + 0.13 * band + rng.uniform(-0.03, 0.03)
         path = skia.Path()
@@ -151,14 +151,10 @@ def _mountains(canvas: skia.Canvas, light: Light, horizon: float, rng: Random, *
                 _polygon(canvas, [(bx, by), right, notch, left], fill(shade((250, 252, 255), light, depth * 0.4)))
 
 
-def _swells(
-    canvas: skia.Canvas, light: Light, horizon: float, rng: Random, color: tuple[int, int, int]
-) -> None:
+def _swells(canvas: skia.Canvas, light: Light, horizon: float, rng: Random, color: tuple[int, int, int]) -> None:
     for depth, height in ((0.55, 0.15), (0.25, 0.08)):
         phase, wave = rng.uniform(0, 6.3), rng.uniform(4.5, 7)
-        top = [
-            (i / 40, horizon - height * (0.75 + 0.45 * math.sin(phase + wave * i / 40))) for i in range(-1, 42)
-        ]
+        top = [(i / 40, horizon - height * (0.75 + 0.45 * math.sin(phase + wave * i / 40))) for i in range(-1, 42)]
         _polygon(canvas, [(-0.1, horizon + 0.01), *top, (1.1, horizon + 0.01)], fill(shade(color, light, depth)))
 
 
@@ -168,17 +164,13 @@ def _city(canvas: skia.Canvas, scene: Scene, light: Light, horizon: float, rng: 
         x = -rng.uniform(0, 0.06)
         while x < 1:
             w, h = rng.uniform(0.085, 0.13), rng.uniform(low, high)
-            canvas.drawRect(
-                skia.Rect(x, horizon - h, x + w, horizon), fill(shade((88, 92, 116), light, depth))
-            )
+            canvas.drawRect(skia.Rect(x, horizon - h, x + w, horizon), fill(shade((88, 92, 116), light, depth)))
             if depth < 0.3:
                 _windows(canvas, x, horizon - h, w, horizon, lit, rng)
             x += w + (rng.uniform(0, 0.02) if depth < 0.3 else 0)
 
 
-def _windows(
-    canvas: skia.Canvas, x: float, top: float, w: float, bottom: float, lit: bool, rng: Random
-) -> None:
+def _windows(canvas: skia.Canvas, x: float, top: float, w: float, bottom: float, lit: bool, rng: Random) -> None:
     paint = fill((255, 214, 110), 0.95) if lit else fill((235, 242, 250), 0.45)
     y = top + 0.025
     while y < bottom - 0.03:
@@ -254,9 +246,7 @@ def _water(
     if luminary:
         for i in range(5):
             y, w = horizon + 0.03 + 0.05 * i, 0.07 + 0.02 * i
-            dash = skia.RRect.MakeRectXY(
-                skia.Rect(luminary[0] - w, y, luminary[0] + w, y + 0.016), 0.008, 0.008
-            )
+            dash = skia.RRect.MakeRectXY(skia.Rect(luminary[0] - w, y, luminary[0] + w, y + 0.016), 0.008, 0.008)
             canvas.drawRRect(dash, fill(light.luminary, 0.6))
     shore = {"lake": (104, 160, 84), "sea": (240, 214, 152)}[scene.ground]
     top = [(i / 20, 0.87 + 0.02 * math.sin(i / 20 * 4 + seed % 11)) for i in range(21)]

@@ -93,7 +93,7 @@ def _birches(pen: _Pen, rng: Random) -> None:
         pen.oval(dx, -h * 0.72, 0.062, h * 0.28, (236, 178, 56))
 
 
-def _cabin(pen: _Pen, rng: Random) -> None:
+def _cabin(pen: _Pen, _: Random) -> None:
     pen.rect(0.08, -0.34, 0.045, 0.12, (110, 84, 78))
     pen.rect(-0.16, -0.19, 0.32, 0.2, (172, 92, 58))
     pen.polygon([(-0.21, -0.18), (0.0, -0.36), (0.21, -0.18)], (98, 46, 40))
@@ -115,7 +115,7 @@ def _lighthouse(pen: _Pen, rng: Random) -> None:
     pen.polygon([(-0.042, -h - 0.06), (0, -h - 0.105), (0.042, -h - 0.06)], (150, 40, 40))
 
 
-def _sailboat(pen: _Pen, rng: Random) -> None:
+def _sailboat(pen: _Pen, _: Random) -> None:
     pen.rect(-0.006, -0.4, 0.012, 0.37, (92, 66, 50))
     pen.polygon([(0.012, -0.39), (0.012, -0.075), (0.17, -0.075)], (252, 250, 244))
     pen.polygon([(-0.014, -0.34), (-0.014, -0.075), (-0.13, -0.075)], (240, 120, 84))
@@ -129,12 +129,10 @@ def _cactus(pen: _Pen, rng: Random) -> None:
     pen.line([(0, -h * 0.5), (0.12, -h * 0.5), (0.12, -h * 0.85)], 0.055, green)
 
 
-def _tent(pen: _Pen, rng: Random) -> None:
+def _tent(pen: _Pen, _: Random) -> None:
     pen.polygon([(-0.2, 0.01), (0.02, -0.27), (0.2, 0.01)], (240, 126, 44))
     pen.polygon([(0.02, -0.27), (0.2, 0.01), (0.25, -0.02)], (196, 86, 34))
-    pen.polygon(
-        [(-0.06, 0.01), (0.01, -0.16), (0.075, 0.01)], LIT if pen.dark else (92, 48, 36), glow=pen.dark
-    )
+    pen.polygon([(-0.06, 0.01), (0.01, -0.16), (0.075, 0.01)], LIT if pen.dark else (92, 48, 36), glow=pen.dark)
 
 
 def _windmill(pen: _Pen, rng: Random) -> None:
