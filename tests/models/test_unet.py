@@ -78,7 +78,7 @@ def test_it_does_not_depend_on_the_layout_of_memory() -> None:
     ours, _ = pair(**SD2)
     sample, timestep, context = inputs(4)
     plain = ours(sample, timestep, context)
-    ours.to(memory_format=torch.channels_last)
+    ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert relative_error(ours(sample.to(memory_format=torch.channels_last), timestep, context), plain) <= TOLERANCE
 
 

@@ -1,0 +1,151 @@
+"""`Bundle.answer`: the loaded networks against diffusers and transformers, and many calls against single ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.bundle import Bundle, unscale
+from models.calls import Decode, Encode, Predict
+from models.checkpoint.folder import load
+from models.config import VAEConfig
+from models.text import Tokenizer
+from tests.reference.oracle import relative_error
+
+TOLERANCE = 1e-5  # relative L2, float32
+PROMPTS = ("a photo of a cat", "", "snowy mountains at sunset")
+
+
+@pytest.fixture(scope="module")
+def bundle(checkpoint_of: Callable[[str], Path]) -> Bundle:
+    return load(checkpoint_of("sd1"))
+
+
+@pytest.fixture(scope="module")
+def latents() -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(1, 4, 8, 6, generator=generator) for _ in range(4)]
+
+
+def predicts(bundle: Bundle, latents: list[Tensor]) -> list[Predict]:
+    conds = bundle.answer([Encode(prompt) for prompt in PROMPTS])
+    pairs = [(conds[0], conds[1]), (conds[2],), (conds[2], conds[0]), (conds[1],)]
+    return [
+        Predict(sample, timestep, pair, step=0, steps=20)
+        for sample, timestep, pair in zip(latents, (981.0, 1.0, 500.25, 20.0), pairs, strict=True)
+    ]
+
+
+def unet_of(path: Path) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel.from_pretrained(path / "unet").eval()
+
+
+@torch.no_grad()
+def test_it_encodes_as_transformers_does(each_checkpoint: Path) -> None:
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+    theirs = CLIPTextModel.from_pretrained(each_checkpoint / "text_encoder")
+    pad = 0 if "sd2" in each_checkpoint.name else 49407
+    wanted = theirs(Tokenizer(pad=pad)(PROMPTS)).last_hidden_state
+    found = torch.stack(load(each_checkpoint).answer([Encode(prompt) for prompt in PROMPTS]))
+    assert relative_error(found, wanted) <= TOLERANCE
+
+
+@torch.no_grad()
+def test_it_predicts_as_diffusers_does(each_checkpoint: Path) -> None:
+    bundle, theirs = load(each_checkpoint), unet_of(each_checkpoint)
+    generator = torch.Generator().manual_seed(2)
+    sample = torch.randn(1, 4, 7, 9, generator=generator)
+    extra = torch.randn(1, 5, 7, 9, generator=generator) if "inpainting" in each_checkpoint.name else None
+    conds = bundle.answer([Encode(prompt) for prompt in PROMPTS[:2]])
+    (found,) = bundle.answer([Predict(sample, 321.5, tuple(conds), step=0, steps=1, extra=extra)])
+    rows = (sample if extra is None else torch.cat((sample, extra), 1)).expand(2, -1, -1, -1)
+    wanted = theirs(rows, torch.tensor([321.5, 321.5]), torch.stack(conds)).sample
+    assert relative_error(found, wanted) <= TOLERANCE
+
+
+@torch.no_grad()
+def test_it_decodes_as_diffusers_does(each_checkpoint: Path) -> None:
+    from diffusers import AutoencoderKL
+
+    theirs = AutoencoderKL.from_pretrained(each_checkpoint / "vae").eval()
+    latents = torch.randn(1, 4, 5, 8, generator=torch.Generator().manual_seed(3))
+    (found,) = load(each_checkpoint).answer([Decode(latents)])
+    assert relative_error(found, theirs.decode(latents / theirs.config.scaling_factor).sample) <= TOLERANCE
+
+
+def test_predictions_of_many_jobs_equal_single_ones_up_to_rounding(bundle: Bundle, latents: list[Tensor]) -> None:
+    calls = predicts(bundle, latents)
+    together = bundle.answer(calls)
+    assert [answer.shape for answer in together] == [(call.rows, 4, 8, 6) for call in calls]
+    for call, answer in zip(calls, together, strict=True):
+        assert relative_error(answer, bundle.answer([call])[0]) <= TOLERANCE
+
+
+def test_a_prediction_does_not_depend_on_who_else_is_in_the_batch(bundle: Bundle, latents: list[Tensor]) -> None:
+    one, other = predicts(bundle, latents), predicts(bundle, latents[::-1])
+    assert torch.equal(bundle.answer([one[0], one[2]])[0], bundle.answer([one[0], other[2]])[0])
+
+
+def test_pictures_and_prompts_are_equal_to_the_bit_in_any_company(bundle: Bundle, latents: list[Tensor]) -> None:
+    together = bundle.answer([Decode(item) for item in latents])
+    assert all(
+        torch.equal(bundle.answer([Decode(item)])[0], found) for item, found in zip(latents, together, strict=True)
+    )
+    states = bundle.answer([Encode(prompt) for prompt in PROMPTS])
+    assert all(
+        torch.equal(bundle.answer([Encode(text)])[0], found) for text, found in zip(PROMPTS, states, strict=True)
+    )
+
+
+def test_pictures_of_different_sizes_are_decoded_together(bundle: Bundle) -> None:
+    wide, tall = bundle.answer([Decode(torch.zeros(1, 4, 2, 5)), Decode(torch.zeros(1, 4, 6, 3))])
+    assert (wide.shape, tall.shape) == ((1, 3, 16, 40), (1, 3, 48, 24))
+
+
+def test_a_prompt_is_encoded_once(bundle: Bundle) -> None:
+    first, again = bundle.answer([Encode("a cat by a lake"), Encode("a cat by a lake")])
+    assert first is again
+
+
+def test_in_bfloat16_what_goes_in_and_comes_out_stays_float32(
+    checkpoint_of: Callable[[str], Path], bundle: Bundle, latents: list[Tensor]
+) -> None:
+    half = load(checkpoint_of("sd1"), dtype=torch.bfloat16)
+    call = predicts(bundle, latents)[0]
+    for question in (Encode("a cat"), call, Decode(latents[0])):
+        (found,), (wanted,) = half.answer([question]), bundle.answer([question])
+        assert found.dtype == torch.float32
+        assert 0 < relative_error(found, wanted) < 0.05  # bfloat16 keeps 8 bits
+
+
+def test_answers_ask_for_no_gradient(bundle: Bundle, latents: list[Tensor]) -> None:
+    assert not any(answer.requires_grad for answer in bundle.answer(predicts(bundle, latents)))
+    assert torch.is_grad_enabled()
+
+
+def test_no_calls_have_no_answers(bundle: Bundle) -> None:
+    assert bundle.answer([]) == []
+
+
+def test_it_refuses_calls_of_different_kinds(bundle: Bundle, latents: list[Tensor]) -> None:
+    with pytest.raises(TypeError, match="different kinds"):
+        bundle.answer([Encode("a cat"), Decode(latents[0])])
+
+
+def test_latents_are_scaled_by_channel_where_the_checkpoint_says_so() -> None:
+    config = VAEConfig.from_dict({"scaling_factor": 0.5, "latent_channels": 2, "norm_num_groups": 32})
+    z = torch.tensor([3.0, -1.0]).reshape(1, 2, 1, 1)
+    assert torch.equal(unscale(z * 0.5, config), z)
+    config = VAEConfig.from_dict(
+        {"scaling_factor": 0.5, "latent_channels": 2, "latents_mean": [1, -2], "latents_std": [4, 0.25]}
+    )
+    mean, std = torch.tensor([1.0, -2.0]).reshape(1, 2, 1, 1), torch.tensor([4.0, 0.25]).reshape(1, 2, 1, 1)
+    assert torch.equal(unscale((z - mean) / std * 0.5, config), z)
