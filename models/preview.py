@@ -1,12 +1,14 @@
-"""A rough picture of latents without decoding them: one colour a latent pixel."""
+"""A rough picture of latents without decoding them: a linear map from each latent to one colour or a few."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 SD1_WEIGHT = (  # red, green, blue of each latent channel of Stable Diffusion 1 and 2, fitted by least squares
     (0.298, 0.207, 0.208),
@@ -17,10 +19,12 @@ SD1_WEIGHT = (  # red, green, blue of each latent channel of Stable Diffusion 1 
 
 
 def preview(latents: Tensor, factors: Mapping[str, Any] | None) -> Tensor:
-    """Project latents (1, C, h, w) linearly to colours (1, 3, h, w), clipped to -1..1.
+    """Project latents (1, C, h, w) linearly to colours (1, 3, p*h, p*w), clipped to -1..1.
 
-    `factors` are the checkpoint's own, {"weight": C rows of 3, "bias": 3}. Without them four channels are taken for
-    Stable Diffusion's; of any other number the first three are shown, each stretched to its range.
+    `factors` are the checkpoint's own: "weight", C rows of 3 * p * p, and "bias", 3 * p * p, whose values stand in the
+    order of `torch.pixel_shuffle`; latents of many channels tell more than one colour each. Without factors p is 1,
+    and four channels are taken for Stable Diffusion's; of any other number the first three are shown, each stretched
+    to its range.
     """
     latents = latents.to(torch.float32)
     if factors is not None:
@@ -31,14 +35,15 @@ def preview(latents: Tensor, factors: Mapping[str, Any] | None) -> Tensor:
 
 
 def _project(latents: Tensor, weight: Any, bias: Any) -> Tensor:
-    projection = latents.new_tensor(weight)  # (C, 3)
-    if projection.shape != (latents.shape[1], 3):
+    projection, offset = latents.new_tensor(weight), latents.new_tensor(bias)  # (C, 3pp), (3pp,)
+    patch = math.isqrt(len(offset) // 3)
+    if 3 * patch**2 != len(offset) or projection.shape != (latents.shape[1], len(offset)):
         raise ValueError(
-            f"preview weight has the shape {tuple(projection.shape)}; latents of {latents.shape[1]} channels need "
-            f"({latents.shape[1]}, 3)"
+            f"preview weight and bias have the shapes {tuple(projection.shape)} and {tuple(offset.shape)}; latents of "
+            f"{latents.shape[1]} channels need ({latents.shape[1]}, 3pp) and (3pp,) for some whole p"
         )
-    colours = torch.einsum("bchw,cr->brhw", latents, projection)
-    return (colours + latents.new_tensor(bias).reshape(1, 3, 1, 1)).clamp(-1, 1)
+    colours = torch.einsum("bchw,cr->brhw", latents, projection) + offset.reshape(1, -1, 1, 1)
+    return F.pixel_shuffle(colours, patch).clamp(-1, 1)
 
 
 def _stretched(latents: Tensor) -> Tensor:

@@ -125,7 +125,7 @@ def _text_tower(files: Layout, device: torch.device, dtype: torch.dtype) -> Text
     )
     rows = int(config.get("vocab_size", CLIP_VOCABULARY))
     expected = len(tokenizer.vocabulary.ids) if tokenizer.vocabulary else CLIP_VOCABULARY
-    if rows != expected:
+    if rows < expected or (rows > expected and tokenizer.vocabulary is None):
         raise CheckpointError(
             f"{files.path / 'text_encoder/config.json'} has a vocab_size of {rows}, its tokenizer {expected} tokens; "
             "only CLIP's vocabulary, or a part of it listed in tokenizer/vocab_ids.json, is supported"

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..vae import VAE
 from . import decoder, shapes
 from .diffusion import Networks, Plan, Run
 from .pictures import HELD_OUT, picture_of, to_pixels
-from .scene import vocabulary
+from .scene import grammar_words, vocabulary
 from .words import Words
 
 TITLE = "Poster landscapes"
@@ -46,8 +46,8 @@ PATCH = 4  # a preview shows 4 x 4 pixels a latent
 def export(run: Run, vae: VAE, target: Path) -> None:
     """Write the averaged networks of a run and its autoencoder to `target`."""
     networks = run.average
-    _weights(target / "unet", "diffusion_pytorch_model", networks.unet, shapes.UNET)
-    _weights(target / "vae", "diffusion_pytorch_model", vae, shapes.VAE)
+    _weights(target / "unet", "diffusion_pytorch_model", networks.unet.state_dict(), shapes.UNET)
+    _weights(target / "vae", "diffusion_pytorch_model", vae.state_dict(), shapes.VAE)
     _text(target, networks, run.words)
     _json(target / "scheduler" / "scheduler_config.json", shapes.SCHEDULER)
     _json(
@@ -64,21 +64,31 @@ def export(run: Run, vae: VAE, target: Path) -> None:
             "vae": ["diffusers", "AutoencoderKL"],
         },
     )
-    facts = {"title": TITLE, "defaults": DEFAULTS, "examples": EXAMPLES, "words": vocabulary()}
-    _json(target / "mezzotint.json", facts | {"preview": preview_factors(vae)})
+    card = {
+        "title": TITLE,
+        "defaults": DEFAULTS,
+        "examples": EXAMPLES,
+        "words": vocabulary(),
+        "grammar_words": grammar_words(),
+        "preview": preview_factors(vae),
+    }
+    _json(target / "mezzotint.json", card)
 
 
 def _text(target: Path, networks: Networks, words: Words) -> None:
-    config = networks.text_encoder.config.to_dict()
-    _weights(target / "text_encoder", "model", networks.text_encoder, config | {"architectures": ["CLIPTextModel"]})
+    """Write the text encoder, with empty rows for what only other programs' tokenizers can ask for."""
+    config = networks.text_encoder.config.to_dict() | {"architectures": ["CLIPTextModel"], "vocab_size": words.rows}
+    state = networks.text_encoder.state_dict()
+    name = next(key for key in state if key.endswith("token_embedding.weight"))
+    state[name] = F.pad(state[name], (0, 0, 0, words.rows - len(state[name])))
+    _weights(target / "text_encoder", "model", state, config)
     words.save(target / "tokenizer")
 
 
-def _weights(folder: Path, name: str, network: nn.Module, config: dict[str, Any]) -> None:
+def _weights(folder: Path, name: str, state: dict[str, Tensor], config: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _json(folder / "config.json", config)
-    tensors = {key: value.half().contiguous() for key, value in network.state_dict().items()}
-    tensors.pop("text_model.embeddings.position_ids", None)
+    tensors = {key: value.half().contiguous() for key, value in state.items()}
     save_file(tensors, folder / f"{name}.safetensors", metadata={"format": "pt"})
 
 

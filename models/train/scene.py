@@ -186,5 +186,15 @@ def vocabulary() -> dict[str, list[str]]:
     }
 
 
+def grammar_words(captions: int = 2000) -> list[str]:
+    """Return the words that only join the things named in `vocabulary`."""
+    named = {word for ways in vocabulary().values() for way in ways for word in way.split()}
+    said = set()
+    for number in range(captions):
+        rng = Random(number)
+        said.update(caption(sample_scene(rng), rng).replace(",", " ").split())
+    return sorted(said - named)
+
+
 def _flat(ways: dict[str, tuple[str, ...]]) -> list[str]:
     return [way for group in ways.values() for way in group]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Self
@@ -55,12 +55,9 @@ class Words:
         compact = self.vocabulary
         content = {"ids": list(compact.ids), "bos": compact.bos, "eos": compact.eos, "pad": compact.pad}
         (folder / "vocab_ids.json").write_text(json.dumps(content) + "\n")
-        clip = _clip_tokenizer()
-        names = {clip.decoder.get(token, ""): row for row, token in enumerate(compact.ids)}
-        names = {_SPECIAL.get(compact.ids[row], name): row for name, row in names.items()}
-        merges = self._merges()
+        names = {piece: row for row, piece in enumerate([*self._names, *self._pieces])}
         (folder / "vocab.json").write_text(json.dumps(names, ensure_ascii=False) + "\n")
-        (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+        (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in self._merges))
         config = {
             "tokenizer_class": "CLIPTokenizer",
             "model_max_length": shapes.CONTEXT,
@@ -72,12 +69,29 @@ class Words:
         }
         (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
+    @property
+    def rows(self) -> int:
+        """How many rows the saved tokenizer can ask for: the known tokens, then the pieces they are merged from.
+
+        A known word never leaves such a piece over; an unknown word may, in another program's tokenizer.
+        """
+        return len(self._names) + len(self._pieces)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        clip = _clip_tokenizer()
+        return [_SPECIAL.get(token) or clip.decoder[token] for token in self.vocabulary.ids]
+
+    @cached_property
+    def _pieces(self) -> list[str]:
+        return sorted({part for pair in self._merges for part in pair} - set(self._names))
+
+    @cached_property
     def _merges(self) -> list[tuple[str, str]]:
         """The merges by which CLIP's tokenizer arrives at these tokens, in its order."""
-        clip = _clip_tokenizer()
-        ranks = sorted(clip.bpe_ranks.items(), key=lambda item: item[1])
+        ranks = sorted(_clip_tokenizer().bpe_ranks.items(), key=lambda item: item[1])
         made_of = {left + right: (left, right) for (left, right), _ in ranks}
-        wanted = {clip.decoder[token] for token in self.vocabulary.ids if token in clip.decoder}
+        wanted = set(self._names)
         queue = list(wanted)
         while queue:
             for part in made_of.get(queue.pop(), ()):

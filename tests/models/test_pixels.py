@@ -74,6 +74,17 @@ def test_a_preview_projects_with_the_factors_of_the_checkpoint() -> None:
     torch.testing.assert_close(colours[0, :, 2, 4], expected)
 
 
+def test_a_preview_may_show_several_colours_a_latent() -> None:
+    latents = NoiseSource(1, (1, 6, 3, 5))() * 0.2
+    weight, bias = NoiseSource(2, (1, 1, 6, 12))()[0, 0], torch.linspace(-0.3, 0.3, 12)
+
+    colours = preview(latents, {"weight": weight.tolist(), "bias": bias.tolist()})
+
+    expected = (latents[0, :, 2, 4] @ weight + bias).reshape(3, 2, 2).clamp(-1, 1)
+    assert colours.shape == (1, 3, 6, 10)
+    torch.testing.assert_close(colours[0, :, 4:6, 8:10], expected)
+
+
 def test_a_preview_stays_in_range() -> None:
     latents = NoiseSource(1, (1, 4, 8, 8))() * 10
 
@@ -102,5 +113,5 @@ def test_a_preview_of_constant_latents_is_finite() -> None:
 
 
 def test_a_preview_refuses_factors_of_another_size() -> None:
-    with pytest.raises(ValueError, match=r"preview weight has the shape \(4, 3\); latents of 8 channels"):
+    with pytest.raises(ValueError, match=r"preview weight and bias have the shapes \(4, 3\) and \(3,\); latents of 8 channels"):
         preview(torch.zeros(1, 8, 4, 4), SD1_FACTORS)
