@@ -11,18 +11,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from models.recipe import Sampler
 from starlette.types import Scope
 
-if TYPE_CHECKING:
-    from app.services.views import ImageView, JobView
+from app.services.views import ImageView, JobView
+from models.recipe import Sampler
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "static"
@@ -171,9 +170,7 @@ def render(
 ) -> HTMLResponse:
     """Answer with the page `name`, or under `HX-Request` with its fragment `part` if there is one."""
     chosen = part if part and is_fragment(request) else name
-    return HTMLResponse(
-        fragment(request, chosen, **context), status_code=status_code, headers={"Vary": "HX-Request"}
-    )
+    return HTMLResponse(fragment(request, chosen, **context), status_code=status_code, headers={"Vary": "HX-Request"})
 
 
 def render_error(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -12,9 +11,7 @@ from fastapi.responses import HTMLResponse
 from app.services.catalogue import Catalogue
 from app.web.dependencies import CatalogueDep, EngineStatus, EngineStatusDep
 from app.web.templating import render
-
-if TYPE_CHECKING:
-    from models.checkpoint.facts import CheckpointFacts
+from models.checkpoint.facts import CheckpointFacts
 
 router = APIRouter()
 

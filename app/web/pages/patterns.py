@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,8 +11,10 @@ from fastapi.responses import HTMLResponse
 
 from app.services.views import ErrorView, GalleryPage, ImageView, JobView, ShareView
 from app.web.pages import recipe_form
+from app.web.pages.checkpoints import CheckpointView
 from app.web.pages.recipe_form import RecipeForm
 from app.web.templating import render, static_url
+from models.checkpoint.facts import CheckpointFacts
 from models.recipe import Recipe, Sampler
 
 router = APIRouter()
@@ -108,7 +109,7 @@ def jobs() -> list[JobView]:
 def form() -> RecipeForm:
     """Return the form with faults, and with words that the model does not know."""
     facts = facts_of("embedded", title="Landscapes", words=WORDS, examples=EXAMPLES)
-    values = {name: "" for name in recipe_form.FIELDS} | {
+    values = dict.fromkeys(recipe_form.FIELDS, "") | {
         "prompt": "a dragon over snowy mountains at night",
         "steps": "400",
         "guidance_scale": "3",
@@ -126,31 +127,35 @@ def form() -> RecipeForm:
     return RecipeForm(values, facts, [facts, facts_of("dreamy", title="Dreamy")], errors, ["dragon", "over"])
 
 
-def checkpoints() -> list[SimpleNamespace]:
+def checkpoints() -> list[CheckpointView]:
     """Return a checkpoint in each state."""
     failed = "text_encoder/model.safetensors is cut short: 12 MB of 246 MB. Copy it again."
     return [
-        SimpleNamespace(facts=facts_of("embedded", title="Landscapes", words=WORDS), state="ready", error=None),
-        SimpleNamespace(facts=facts_of("dreamy"), state="loading", error=None),
-        SimpleNamespace(facts=facts_of("inky"), state="available", error=None),
-        SimpleNamespace(facts=facts_of("torn"), state="failed", error=failed),
+        CheckpointView(facts=facts_of("embedded", title="Landscapes", words=WORDS), state="ready", error=None),
+        CheckpointView(facts=facts_of("dreamy"), state="loading", error=None),
+        CheckpointView(facts=facts_of("inky"), state="available", error=None),
+        CheckpointView(facts=facts_of("torn"), state="failed", error=failed),
     ]
 
 
-def facts_of(name: str, **given: Any) -> Any:
-    """Return what a page shows of a checkpoint."""
-    known = {
-        "title": "",
+def facts_of(name: str, **given: Any) -> CheckpointFacts:
+    """Return the facts of a checkpoint that is nowhere."""
+    known: dict[str, Any] = {
+        "title": name,
+        "path": name,
         "family": "SD 1",
-        "prediction_type": "v_prediction",
+        "latent_channels": 8,
         "width": 192,
         "height": 192,
-        "latent_channels": 8,
-        "bytes": 34_000_000,
-        "words": {},
+        "defaults": {},
         "examples": [],
+        "words": {},
+        "grammar_words": [],
+        "prediction_type": "v_prediction",
+        "inpainting": False,
+        "bytes": 34_000_000,
     }
-    return SimpleNamespace(name=name, **known | given)
+    return CheckpointFacts(name=name, **known | given)
 
 
 def _picture(_: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import Request
 
@@ -13,10 +13,8 @@ from app.services.catalogue import Catalogue
 from app.services.errors import InvalidInput
 from app.services.request import JobRequest
 from app.web.templating import number
+from models.checkpoint.facts import CheckpointFacts
 from models.recipe import Recipe
-
-if TYPE_CHECKING:
-    from models.checkpoint.facts import CheckpointFacts
 
 ASPECTS = {"Square": (1, 1), "Photo": (3, 2), "Portrait": (2, 3), "Wide": (16, 9), "Tall": (9, 16)}
 ICON = 20.0  # units of the longer side of an aspect's drawing, in a box of 24
