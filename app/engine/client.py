@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 
+from app.engine.address import address
 from models.recipe import Recipe
 
 CONNECT_SECONDS = 2.0
@@ -75,7 +76,7 @@ class EngineClient:
 
     @asynccontextmanager
     async def _connection(self, read_seconds: float) -> AsyncIterator[httpx2.AsyncClient]:
-        transport = httpx2.AsyncHTTPTransport(uds=str(self.socket), verify=False, trust_env=False)
+        transport = httpx2.AsyncHTTPTransport(uds=str(address(self.socket)), verify=False, trust_env=False)
         timeout = httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS)
         async with httpx2.AsyncClient(transport=transport, base_url="http://engine", timeout=timeout) as http:
             try:

@@ -1,0 +1,88 @@
+"""One picture in the engine, and what is told of it. Imports no torch, so that tasks can wait while it loads."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from models.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from models.bundle import Bundle
+    from models.calls import Call
+    from models.jobs import Job
+
+FailureCode = Literal["numerical", "out_of_memory", "checkpoint", "internal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first network call is about to be made."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Progress:
+    """`step` of `steps` are done; `latents` (1, C, h, w), the last prediction, come with some of these only."""
+
+    step: int
+    steps: int
+    latents: Tensor | None
+    bundle: Bundle
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Finished:
+    """The picture: pixels (1, 3, H, W), -1..1, all finite."""
+
+    pixels: Tensor
+    bundle: Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """There will be no picture; `message` is for the user."""
+
+    code: FailureCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Nobody wants the picture any more."""
+
+
+Event = Started | Progress | Finished | Failed | Cancelled
+Listener = Callable[[Event], None]
+
+
+class Answers(Protocol):
+    """What the engine needs of a `Bundle` besides its facts."""
+
+    def answer(self, calls: Sequence[Call], /) -> list[Tensor]: ...
+
+
+_numbers = itertools.count(1)
+
+
+@dataclass(eq=False)
+class Task:
+    """A recipe under way. `listener` is called on the engine's thread and must return at once.
+
+    It hears `Started`, any number of `Progress`, and exactly one of `Finished`, `Failed` and `Cancelled`. Only the
+    engine touches the fields below `id`; other threads may set `is_cancelled`.
+    """
+
+    recipe: Recipe
+    listener: Listener
+    id: int = field(default_factory=lambda: next(_numbers))
+    is_cancelled: bool = False
+    bundle: Bundle | None = None
+    job: Job | None = None
+    call: Call | None = None
+    served: int = 0  # the engine's count when it last answered this task
+    steps_done: int = 0
+    previewed_at: float = float("-inf")

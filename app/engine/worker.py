@@ -1,0 +1,129 @@
+"""The thread that loops `Engine.step`. Imports torch on that thread, so that the server answers meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from app.engine.shelf import Shelf
+from app.engine.task import Cancelled, Failed, Task
+
+if TYPE_CHECKING:
+    from app.engine.engine import Engine
+    from models.bundle import Bundle
+
+IDLE_SECONDS = 1.0
+NO_METRICS = {"rows_total": 0, "calls_total": 0, "rows_per_call": 0.0, "step_seconds_total": 0.0, "steps_total": 0}
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """Own the engine and its device. All methods may be called from any thread."""
+
+    def __init__(self, paths: dict[str, Path], *, device: str, dtype: str, max_rows: int | None = None) -> None:
+        self._device, self._dtype, self._max_rows = device, dtype, max_rows
+        self._default = next(iter(paths))
+        self._arrivals: deque[Task] = deque()
+        self._wake = threading.Event()
+        self._is_stopping = False
+        self._error: str | None = None
+        self._machine: dict[str, str | None] = {"device": None, "dtype": None, "torch": None}
+        self._engine: Engine | None = None
+        self._shelf = Shelf(paths, self._load, self._wake.set)
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load the default checkpoint, and to work."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> bool:
+        """Cancel everything; False if the step under way did not end in `seconds`."""
+        self._is_stopping = True
+        self._wake.set()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def knows(self, checkpoint: str) -> bool:
+        return checkpoint in self._shelf
+
+    def submit(self, task: Task) -> None:
+        """Take a task, at any time; it waits while torch or its checkpoint loads."""
+        self._arrivals.append(task)
+        self._wake.set()
+
+    def cancel(self, task: Task) -> None:
+        """Drop a task within one step."""
+        task.is_cancelled = True
+        self._wake.set()
+
+    def status(self) -> dict[str, Any]:
+        """Return what `GET /status` answers. Never waits for the device."""
+        checkpoints = self._shelf.describe()
+        default = next(entry for entry in checkpoints if entry["name"] == self._default)
+        state = default["state"] if default["state"] in ("ready", "failed") else "loading"
+        engine = self._engine
+        return {
+            "state": "failed" if self._error else state,
+            "error": self._error or default["error"],
+            **self._machine,
+            "checkpoints": checkpoints,
+            "running": len(self._arrivals) + (engine.running if engine else 0),
+            "metrics": engine.counters.as_dict() if engine else NO_METRICS,
+        }
+
+    def _run(self) -> None:
+        try:
+            self._prepare()
+        except Exception as error:
+            log.exception("the engine cannot work on this machine")
+            self._error = str(error)
+        while not self._is_stopping:
+            self._wake.clear()
+            if self._engine is None:
+                self._refuse()
+            elif self._step(self._engine):
+                continue
+            self._wake.wait(IDLE_SECONDS)
+        self._cancel_all()
+
+    def _prepare(self) -> None:
+        import torch
+
+        from app.engine.engine import MAX_ROWS, Engine
+        from app.engine.threads import set_threads
+        from models.devices import pick_device, pick_dtype
+
+        threads = set_threads()
+        device = pick_device(self._device)
+        dtype = str(pick_dtype(self._dtype, device)).removeprefix("torch.")
+        self._machine = {"device": device.type, "dtype": dtype, "torch": str(torch.__version__)}
+        self._engine = Engine(self._shelf.get, max_rows=self._max_rows or MAX_ROWS)
+        log.info("the engine works", **self._machine, threads=threads)
+        self._shelf.get(self._default)
+
+    def _load(self, path: Path) -> Bundle:
+        from models.checkpoint.folder import load
+        from models.devices import pick_device, pick_dtype
+
+        device = pick_device(self._device)
+        return load(path, device=device, dtype=pick_dtype(self._dtype, device))
+
+    def _step(self, engine: Engine) -> bool:
+        while self._arrivals:
+            engine.submit(self._arrivals.popleft())
+        return engine.step()
+
+    def _refuse(self) -> None:
+        while self._arrivals:
+            self._arrivals.popleft().listener(Failed("internal", self._error or "The engine cannot work."))
+
+    def _cancel_all(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        while self._arrivals:
+            self._arrivals.popleft().listener(Cancelled())
