@@ -62,7 +62,7 @@ RULES = {
     ),
     "web": Rule(("app/web",), (*TENSORS, *ROWS), ("app.web", "app.services", "app.settings", "models.recipe")),
 }
-READS_ENVIRONMENT = {"app/settings.py", "app/__main__.py"}
+READS_ENVIRONMENT = {"app/settings.py", "app/__main__.py", "app/cli/browser.py"}
 OWN = ("app", "models", "tests")
 
 

@@ -1,0 +1,134 @@
+"""`generate`: pictures of one prompt, made in this process, with the pixels that the server gives for that recipe."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.cli.flags import add_settings, flag, settings_of
+from app.services.catalogue import Catalogue
+from app.services.errors import InvalidInput, ServiceError
+from app.services.request import JobRequest
+from app.settings import Settings
+from models.checkpoint.facts import CheckpointError
+from models.recipe import Recipe, Sampler
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
+
+OPTIONS = {
+    "steps": "how often the network is asked",
+    "guidance_scale": "how strictly to follow the prompt; 1 is not at all beyond what the network does by itself",
+    "guidance_rescale": "0 to 1; takes back the over-exposure of strong guidance",
+    "eta": "0 to 1; how much fresh noise DDIM and the ancestral sampler add",
+    "seed": "where the noise begins; -1, the default, draws one",
+    "width": "pixels, a multiple of 8",
+    "height": "pixels, a multiple of 8",
+    "count": "how many pictures, with seeds that follow each other",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Make the pictures and write them. Returns 1 if that failed; a wrong flag ends the program with status 2."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    settings = settings_of(parser, arguments)
+    recipes = _recipes(parser, arguments, Catalogue(settings))
+    targets = _targets(parser, arguments.output, recipes)
+    try:
+        bundle = _load(settings)
+        for recipe, target in zip(recipes, targets, strict=True):
+            target.write_bytes(_png(recipe, bundle, is_quiet=arguments.quiet))
+            print(f"{target}  seed {recipe.seed}")
+    except (CheckpointError, OSError, ValueError, RuntimeError, ArithmeticError) as error:
+        print(f"python3 -m app generate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m app generate", usage="%(prog)s PROMPT [options]", description="Make pictures of a prompt."
+    )
+    parser.add_argument("prompt", help="what the picture shows")
+    parser.add_argument("--negative-prompt", metavar="TEXT", help="what it should not show")
+    parser.add_argument("--sampler", metavar="NAME", help=", ".join(Sampler))
+    for name, text in OPTIONS.items():
+        parser.add_argument(flag(name), metavar="N", help=text)
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the PNG (default: by its seed)")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_settings(parser, ("checkpoint", "device", "dtype"))
+    return parser
+
+
+def _recipes(parser: argparse.ArgumentParser, arguments: argparse.Namespace, catalogue: Catalogue) -> list[Recipe]:
+    names = ("prompt", "negative_prompt", "sampler", *OPTIONS)
+    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    try:
+        recipes = JobRequest.from_form(given).recipes(catalogue)
+        unknown = catalogue.unknown_words(None, arguments.prompt)
+    except InvalidInput as error:
+        parser.error("; ".join(f"{_said(item['field'])}: {item['message']}" for item in error.errors))
+    except ServiceError as error:
+        parser.error(f"--checkpoint: {error}")
+    if unknown:
+        print(f"The checkpoint does not know: {', '.join(unknown)}", file=sys.stderr)
+    return recipes
+
+
+def _said(field: str) -> str:
+    return field if field == "prompt" else flag(field)
+
+
+def _targets(parser: argparse.ArgumentParser, output: Path | None, recipes: list[Recipe]) -> list[Path]:
+    """Where each picture goes: `--output`, numbered if there are several, else a name that is not taken."""
+    if output is None:
+        return [_free(f"{_slug(recipe.prompt)}-{recipe.seed}") for recipe in recipes]
+    if not output.parent.is_dir():
+        parser.error(f"--output: there is no folder {output.parent}")
+    if len(recipes) == 1:
+        return [output]
+    suffix = output.suffix or ".png"
+    return [output.with_name(f"{output.stem}-{number}{suffix}") for number in range(1, len(recipes) + 1)]
+
+
+def _free(stem: str) -> Path:
+    names = (f"{stem}{again}.png" for again in ("", *(f"-{number}" for number in range(2, 10_000))))
+    return next(path for path in map(Path, names) if not path.exists())
+
+
+def _slug(prompt: str) -> str:
+    return "-".join(re.findall(r"[a-z0-9]+", prompt.lower())[:6]) or "picture"
+
+
+def _load(settings: Settings) -> Bundle:
+    """Load the checkpoint as the engine does, on as many threads. Raises `CheckpointError`."""
+    from app.engine.threads import set_threads
+    from models.checkpoint.folder import load
+    from models.devices import pick_device, pick_dtype
+
+    set_threads()
+    device = pick_device(settings.device)
+    return load(Catalogue(settings).default.path, device=device, dtype=pick_dtype(settings.dtype, device))
+
+
+def _png(recipe: Recipe, bundle: Bundle, *, is_quiet: bool) -> bytes:
+    from app.engine.environment import environment
+    from app.storage.metadata import encode_png
+    from models.jobs import txt2img
+    from models.pixels import to_rgb_bytes
+    from models.run import run
+
+    with _bar(recipe, is_quiet=is_quiet) as bar:
+        pixels = run(txt2img(recipe, bundle), bundle, lambda call: bar.update(call.step - bar.n))
+        bar.update(recipe.steps - bar.n)
+    return encode_png(to_rgb_bytes(pixels), recipe.width, recipe.height, recipe, environment(bundle))
+
+
+def _bar(recipe: Recipe, *, is_quiet: bool) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=recipe.steps, desc=f"seed {recipe.seed}", unit="step", disable=is_quiet, leave=False)

@@ -1,0 +1,61 @@
+"""`serve`: the pages and the API, until a signal ends it."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import socket
+
+from app import main as web
+from app.cli.flags import add_settings, settings_of
+from app.settings import Settings
+from app.web.security import UnsafeBind, require_safe_bind
+
+BACKLOG = 2048
+
+
+class Server(web.Server):
+    """Says where it answers, once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            print(f"Mezzotint is at {address(sockets[0])}  (Ctrl-C stops it)", flush=True)
+
+
+def main(argv: list[str]) -> int:
+    """Serve. Returns 1 if the server could not start."""
+    parser = argparse.ArgumentParser(
+        prog="python3 -m app serve", usage="%(prog)s [options]", description="Serve the pages and the API."
+    )
+    add_settings(parser)
+    settings = settings_of(parser, parser.parse_args(argv))
+    try:
+        require_safe_bind(settings)
+    except UnsafeBind as error:
+        parser.error(str(error))
+    listener = _listen(parser, settings)
+    server = Server(web.make_server(web.create_app(settings), settings).config)
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+def address(listener: socket.socket) -> str:
+    """The URL of a listening socket; one that listens everywhere is reached at this machine's own name for itself."""
+    host, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _listen(parser: argparse.ArgumentParser, settings: Settings) -> socket.socket:
+    """Bind before anything is started, so that the likeliest thing to be wrong is said first."""
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        parser.error(f"--host {settings.host}: {error.strerror}")
+    family, *_, target = found[0]
+    try:
+        return socket.create_server(target[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        parser.error(f"--port {settings.port} on {settings.host}: {error.strerror}. Choose another one, or 0 for any.")

@@ -1,0 +1,105 @@
+"""What tests of several folders share: settings in a folder of their own, and a checkpoint small enough to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.settings import Settings
+
+TINY_WORDS = ("mountains", "lake", "cabin", "sunset", "stars", "a", "the", "by", "at", "with", "on", "left")
+TINY_UNET = {
+    "_class_name": "UNet2DConditionModel",
+    "sample_size": 16,
+    "in_channels": 4,
+    "out_channels": 4,
+    "block_out_channels": [32, 64],
+    "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
+    "layers_per_block": 1,
+    "attention_head_dim": 2,
+    "cross_attention_dim": 32,
+    "norm_num_groups": 8,
+}
+TINY_VAE = {
+    "_class_name": "AutoencoderKL",
+    "in_channels": 3,
+    "out_channels": 3,
+    "latent_channels": 4,
+    "block_out_channels": [8, 8, 16, 16],
+    "down_block_types": ["DownEncoderBlock2D"] * 4,
+    "up_block_types": ["UpDecoderBlock2D"] * 4,
+    "layers_per_block": 1,
+    "norm_num_groups": 4,
+    "sample_size": 128,
+    "scaling_factor": 0.18215,
+}
+TINY_SCHEDULER = {
+    "_class_name": "DDIMScheduler",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, tiny_checkpoint: Path) -> Settings:
+    """Settings of a server of its own, with the tiny checkpoint."""
+    return Settings(data=tmp_path / "data", checkpoint=str(tiny_checkpoint), port=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole checkpoint folder with random weights, 128 pixels wide: milliseconds a step, pictures of noise."""
+    from models.config import UNetConfig, VAEConfig
+    from models.text import BOS, EOS, Tokenizer, build_text_model
+    from models.unet import UNet
+    from models.vae import VAE
+    from tests.checkpoint_folder import write_checkpoint
+
+    tokens = {token for row in Tokenizer()(TINY_WORDS).tolist() for token in row}
+    ids = [*sorted(tokens - {BOS, EOS}), BOS, EOS]
+    vocabulary = {"ids": ids, "bos": len(ids) - 2, "eos": len(ids) - 1, "pad": len(ids) - 1}
+    text = _text_config(len(ids))
+    card = {
+        "title": "Random weights for tests",
+        "defaults": {"steps": 6, "guidance_scale": 3.0},
+        "examples": ["mountains by the lake at sunset"],
+        "words": {"things": list(TINY_WORDS[:5])},
+        "grammar_words": list(TINY_WORDS[5:]),
+    }
+    return write_checkpoint(
+        tmp_path_factory.mktemp("checkpoints") / "tiny",
+        networks={
+            "unet/diffusion_pytorch_model": (TINY_UNET, lambda: UNet(UNetConfig.from_dict(TINY_UNET))),
+            "vae/diffusion_pytorch_model": (TINY_VAE, lambda: VAE(VAEConfig.from_dict(TINY_VAE))),
+            "text_encoder/model": (text, lambda: build_text_model(text)),
+        },
+        jsons={
+            "model_index.json": {"_class_name": "StableDiffusionPipeline"},
+            "scheduler/scheduler_config.json": TINY_SCHEDULER,
+            "tokenizer/vocab_ids.json": vocabulary,
+            "mezzotint.json": card,
+        },
+    )
+
+
+def _text_config(vocab_size: int) -> dict[str, Any]:
+    return {
+        "model_type": "clip_text_model",
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 77,
+        "vocab_size": vocab_size,
+        "bos_token_id": vocab_size - 2,
+        "eos_token_id": vocab_size - 1,
+        "pad_token_id": vocab_size - 1,
+    }
