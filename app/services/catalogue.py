@@ -40,7 +40,7 @@ class Catalogue:
         for facts in self.checkpoints():
             if Path(facts.path) == wanted:
                 return facts
-        problem = self.problems.get(str(wanted), "it is missing")
+        problem = self.problems.get(str(wanted), "it is missing").replace(f"{wanted.parent}/", "")
         raise ServiceError(503, "checkpoint", f"The default checkpoint {wanted.name} cannot be used: {problem}")
 
     def checkpoints(self) -> list[CheckpointFacts]:
@@ -80,7 +80,7 @@ class Catalogue:
         if not facts.words:
             return []
         known = {word for phrases in facts.words.values() for phrase in phrases for word in _words(phrase)}
-        known.update(word for example in facts.examples for word in _words(example))
+        known.update(word for text in (*facts.grammar_words, *facts.examples) for word in _words(text))
         return list(dict.fromkeys(word for word in _words(prompt) if word not in known))
 
     @cached_property

@@ -75,7 +75,7 @@ class Dispatcher:
                 try:
                     await self._turn()
                 except Exception:
-                    log.exception("the dispatcher stumbled; it goes on")
+                    _tell(log.exception, "the dispatcher stumbled; it goes on")
                 await self._wake.wait(seen, IDLE_SECONDS)
                 await asyncio.sleep(SETTLE_SECONDS)
         finally:
@@ -96,9 +96,11 @@ class Dispatcher:
         await self._claim()
 
     async def _claim(self) -> None:
+        if len(self._running) >= self._settings.concurrency:
+            return
+        if not await self._in_order(claims.is_waiting, self._store) or not await self._engine_is_up():
+            return
         while len(self._running) < self._settings.concurrency:
-            if not await self._in_order(claims.is_waiting, self._store) or not await self._engine_is_up():
-                return
             lease = await self._in_order(claims.claim, self._store, self._holder, self._lease_ms)
             if lease is None:
                 return
@@ -129,18 +131,18 @@ class Dispatcher:
     async def _carry(self, lease: Lease) -> None:
         started = time.monotonic()
         about = log.bind(job=lease.job_id, attempt=lease.attempt, seed=lease.recipe.seed)
-        about.info("job started", checkpoint=lease.recipe.checkpoint)
+        _tell(about.info, "job started", checkpoint=lease.recipe.checkpoint)
         outcome = "stopped"
         try:
             outcome = await self._attempt(lease)
         except LeaseLost:
             await self._count_loss(lease)
         except Exception:
-            about.exception("what became of the job could not be written; it will be put back")
+            _tell(about.exception, "what became of the job could not be written; it will be put back")
         finally:
             del self._running[lease.token]
-            about.info("job left", outcome=outcome, seconds=round(time.monotonic() - started, 3))
             self._wake.notify()
+            _tell(about.info, "job left", outcome=outcome, seconds=round(time.monotonic() - started, 3))
 
     async def _attempt(self, lease: Lease) -> str:
         """Have the job made, and write down how it ended. Returns that in a word. Raises `LeaseLost`."""
@@ -149,7 +151,7 @@ class Dispatcher:
         except EngineRefused as error:
             await self._write(leases.fail, lease, error.code, error.message)
         except EngineUnavailable as error:
-            log.warning("the engine broke off", job=lease.job_id, reason=str(error))
+            _tell(log.warning, "the engine broke off", job=lease.job_id, reason=str(error))
             return await self._put_back(lease, never_reached=isinstance(error.__cause__, httpx2.ConnectError))
         except DiskFull as error:
             await self._write(leases.pause, lease, DISK_PAUSE_MS, error.code, error.message)
@@ -157,7 +159,7 @@ class Dispatcher:
         except (LeaseLost, DatabaseBusy):
             raise
         except Exception:
-            log.exception("job failed by a fault of this program", job=lease.job_id)
+            _tell(log.exception, "job failed by a fault of this program", job=lease.job_id)
             message = "This picture could not be finished because of a fault in the program; the log has more."
             await self._write(leases.fail, lease, "internal", message)
         return "failed"
@@ -204,3 +206,9 @@ class Dispatcher:
 
     async def _in_order(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._control, function, *arguments)
+
+
+def _tell(speak: Callable[..., Any], what: str, **facts: Any) -> None:
+    """Log; that the log cannot be written (a closed pipe, a full disk) must not cost a picture."""
+    with suppress(OSError, ValueError):
+        speak(what, **facts)

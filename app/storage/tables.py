@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.expression import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
 
 metadata = MetaData()
 
@@ -28,7 +28,7 @@ metadata = MetaData()
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 
 
-class now_ms(ColumnElement[int]):  # noqa: N801, it reads as the SQL function that it is
+class now_ms(FunctionElement[int]):  # noqa: N801, it reads as the SQL function that it is
     """The database's time, in milliseconds since 1970."""
 
     type = BigInteger()

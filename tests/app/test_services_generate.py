@@ -18,6 +18,7 @@ from app.services.errors import Conflict, DiskFull, InvalidInput, NotFound, TooM
 from app.services.generate import JobRequest
 from app.services.publish import publish
 from app.storage import leases
+from app.storage.errors import LeaseLost
 from app.storage.store import Store
 from models.recipe import MAX_SEED
 from tests.app.storing import SmallCatalogue, finished_image, must_claim, picture_event, settings
@@ -177,7 +178,7 @@ def test_a_stranger_finds_no_job(store: Store, catalogue: SmallCatalogue) -> Non
     (job,) = generate.submit(store, catalogue, "alice", ask()).jobs
     for act in (generate.job_view, generate.cancel, generate.retry, generate.dismiss):
         with pytest.raises(NotFound):
-            act(store, "charlie", job.id)  # type: ignore[operator]
+            act(store, "charlie", job.id)
     assert generate.recent_jobs(store, "charlie") == []
     assert generate.preview(store, "charlie", job.id) is None
     assert generate.events_after(store, "charlie", 0) == []
@@ -189,7 +190,7 @@ def test_cancelling_takes_the_lease_from_whoever_runs_the_job(store: Store, cata
     (job,) = generate.submit(store, catalogue, "alice", ask()).jobs
     lease = must_claim(store)
     assert generate.cancel(store, "alice", job.id).status == "cancelled"
-    with pytest.raises(leases.LeaseLost):
+    with pytest.raises(LeaseLost):
         publish(store, lease, picture_event(lease.recipe))
     assert generate.job_view(store, "alice", job.id).image is None
     assert kinds(store, "alice") == ["queued", "running", "cancelled"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app.storage import database, migrate, tables
 from app.storage.errors import DatabaseBusy
@@ -44,7 +44,7 @@ def test_a_migration_that_is_cut_short_leaves_nothing_and_can_be_repeated(
 ) -> None:
     upgrade = migrate._upgrade
 
-    def cut_short(connection: migrate.Connection) -> None:
+    def cut_short(connection: Connection) -> None:
         upgrade(connection)
         raise KeyboardInterrupt
 

@@ -41,7 +41,7 @@ def test_no_unfinished_file_stays_when_the_disk_is_full(
     def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     monkeypatch.setattr(files, "_sync_folder", lambda _folder: None)
     with pytest.raises(DiskFull) as refusal:
         folder.put(png())
