@@ -23,7 +23,7 @@ UNET: dict[str, Any] = {
     "down_block_types": ["CrossAttnDownBlock2D"],
     "up_block_types": ["CrossAttnUpBlock2D"],
 }
-VAE = {"latent_channels": 4, "block_out_channels": [8, 8, 8, 8]}
+VAE = {"latent_channels": 4, "norm_num_groups": 8, "block_out_channels": [8, 8, 8, 8]}
 CARD = {
     "title": "Small landscapes",
     "defaults": {"steps": 12, "sampler": "heun", "guidance_scale": 4},
