@@ -9,7 +9,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.services import gallery, share
 from app.services.neighbours import neighbours
-from app.storage.store import Store
 from app.web.dependencies import Owner, StoreDep
 from app.web.pages.recipe_form import form_fields
 from app.web.templating import fragment, is_fragment, render
@@ -66,7 +65,7 @@ def delete(owner: Owner, store: StoreDep, image_id: str) -> Response:
 
 
 def _picture(
-    request: Request, store: Store, owner: str, image_id: str, *, token: str | None = None, status_code: int = 200
+    request: Request, store: StoreDep, owner: str, image_id: str, *, token: str | None = None, status_code: int = 200
 ) -> HTMLResponse:
     return render(
         request,

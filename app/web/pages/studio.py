@@ -8,9 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.services import gallery, generate, share
-from app.services.catalogue import Catalogue
 from app.services.errors import InvalidInput
-from app.storage.store import Store
 from app.web.dependencies import CatalogueDep, EngineStatus, EngineStatusDep, Owner, StoreDep
 from app.web.pages import recipe_form
 from app.web.pages.recipe_form import RecipeForm
@@ -88,7 +86,7 @@ def clear(request: Request, owner: Owner, store: StoreDep) -> Response:
     return _cards(request, store, owner)
 
 
-def _filled(request: Request, store: Store, catalogue: Catalogue, owner: str) -> RecipeForm:
+def _filled(request: Request, store: StoreDep, catalogue: CatalogueDep, owner: str) -> RecipeForm:
     """Return the form that the query asks for. Raises `NotFound` for an image, job or link that is not theirs."""
     query = request.query_params
     recipe = None
@@ -105,7 +103,7 @@ def _filled(request: Request, store: Store, catalogue: Catalogue, owner: str) ->
 
 
 def _page(
-    request: Request, store: Store, owner: str, engine: EngineStatus, form: RecipeForm, status_code: int = 200
+    request: Request, store: StoreDep, owner: str, engine: EngineStatus, form: RecipeForm, status_code: int = 200
 ) -> HTMLResponse:
     last_event_id = generate.last_event_id(store, owner)
     return render(
@@ -121,7 +119,7 @@ def _page(
     )
 
 
-def _cards(request: Request, store: Store, owner: str) -> Response:
+def _cards(request: Request, store: StoreDep, owner: str) -> Response:
     if not is_fragment(request):
         return _back()
     return HTMLResponse(render_jobs(request, generate.recent_jobs(store, owner)))
