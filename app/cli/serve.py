@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import socket
+import sys
 
 from app import main as web
 from app.cli.flags import add_settings, settings_of
@@ -59,3 +60,7 @@ def _listen(parser: argparse.ArgumentParser, settings: Settings) -> socket.socke
         return socket.create_server(target[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         parser.error(f"--port {settings.port} on {settings.host}: {error.strerror}. Choose another one, or 0 for any.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""`bench`: what this machine does in which time. Measures with the program's own parts, and asserts nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+
+from app.cli.flags import add_settings, settings_of
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured value."""
+
+    name: str
+    value: float
+    unit: str
+
+
+Part = Callable[[Settings], Iterator[Figure]]
+PARTS = {
+    "start": "from the start of the process to the page, and to the first picture",
+    "image": "one picture alone, in this process, with the checkpoint's defaults",
+    "serve": "eight jobs posted at once against eight one after another",
+    "queue": "inserts and claims, and a page of the gallery at 100,000 images",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Measure and print a table. Returns 1 if a part could not be measured."""
+    about = "; ".join(f"{name}: {text}" for name, text in PARTS.items())
+    parser = argparse.ArgumentParser(
+        prog="python3 -m app bench",
+        usage="%(prog)s [PART ...] [options]",
+        description="Measure this machine.",
+        epilog=about,
+    )
+    parser.add_argument("part", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    add_settings(parser, ("checkpoint", "device", "dtype"))
+    arguments = parser.parse_args(argv)
+    unknown = [name for name in arguments.part if name not in PARTS]
+    if unknown:
+        parser.error(f"there is no part {unknown[0]!r}; choose of {', '.join(PARTS)}")
+    settings = settings_of(parser, arguments)
+    report: dict[str, object] = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
+    for name in arguments.part or PARTS:
+        report[name] = [asdict(figure) for figure in _measured(name, settings)]
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    return 0 if all(report.values()) else 1
+
+
+def machine() -> dict[str, str | int]:
+    """What the figures depend on, as far as can be seen without torch."""
+    from app.engine.threads import physical_cores
+
+    return {"platform": platform.platform(), "python": platform.python_version(), "cores": physical_cores()}
+
+
+@contextmanager
+def own_folder(settings: Settings) -> Iterator[Settings]:
+    """The same settings on an empty data folder, which is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="mezzotint-bench-") as folder:
+        changes = {"data": Path(folder) / "data", "port": 0, "max_pending": 10_000}
+        yield settings.model_copy(update=changes)
+
+
+def _measured(name: str, settings: Settings) -> list[Figure]:
+    part: Part = import_module(f"app.cli.bench.{name}").measure
+    figures = []
+    try:
+        for figure in part(settings):
+            print(f"{name:<6} {figure.name:<44} {figure.value:>10.3f} {figure.unit}", flush=True)
+            figures.append(figure)
+    except (OSError, RuntimeError, ValueError) as error:
+        print(f"{name}: not measured: {error}", file=sys.stderr)
+    return figures

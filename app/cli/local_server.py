@@ -1,0 +1,118 @@
+"""A server of our own in a process of its own, on a free port, for measurements and for tests of whole processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx2
+
+from app.bootstrap import ROOT
+from app.settings import Settings
+
+ANNOUNCED = re.compile(r"https?://\S+")
+PATIENCE_SECONDS = 120.0
+POLL_SECONDS = 0.03
+
+
+class LocalServer:
+    """`serve` with these settings while the `with` block runs; `url` is where it answers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.log: list[str] = []
+        self.url = ""
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> LocalServer:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and return when it answers. Raises `RuntimeError` with its output if it ends instead."""
+        flags = ("data", "checkpoint", "device", "dtype", "lease_seconds", "concurrency", "max_pending")
+        given = [f"--{name.replace('_', '-')}={getattr(self.settings, name)}" for name in flags]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli.serve", "--port=0", *given],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        announced = threading.Event()
+        threading.Thread(target=self._read, args=(self._process, announced), daemon=True).start()
+        if not announced.wait(PATIENCE_SECONDS) or not self.url:
+            self.kill()
+            raise RuntimeError("the server did not start:\n" + "\n".join(self.log[-20:]))
+
+    def stop(self) -> None:
+        """End it as Ctrl-C would."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(PATIENCE_SECONDS)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(PATIENCE_SECONDS)
+
+    def client(self) -> httpx2.Client:
+        """A browser of its own: a new owner."""
+        return httpx2.Client(base_url=self.url, timeout=PATIENCE_SECONDS)
+
+    def _read(self, process: subprocess.Popen[str], announced: threading.Event) -> None:
+        assert process.stdout is not None
+        self.url = ""
+        for line in process.stdout:
+            self.log.append(line.rstrip())
+            found = ANNOUNCED.search(line)
+            if found and not self.url:
+                self.url = found.group()
+                announced.set()
+        announced.set()
+
+
+def post(client: httpx2.Client, **request: Any) -> list[str]:
+    """Ask for pictures. Returns the ids of the jobs."""
+    answer = client.post("/api/jobs", json=request)
+    answer.raise_for_status()
+    return [job["id"] for job in answer.json()["jobs"]]
+
+
+def wait(client: httpx2.Client, ids: list[str], *, until: tuple[str, ...] = ("done",)) -> list[dict[str, Any]]:
+    """Wait until each job is in one of the states of `until`. Raises `RuntimeError` if one ends otherwise, or never."""
+    jobs: dict[str, dict[str, Any]] = {}
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for name in ids:
+            if jobs.get(name, {}).get("status") not in until:
+                jobs[name] = client.get(f"/api/jobs/{name}").json()
+            if jobs[name]["status"] in {"failed", "cancelled"} - {*until}:
+                raise RuntimeError(f"job {name} ended: {jobs[name]['error']}")
+        if all(job["status"] in until for job in jobs.values()):
+            return [jobs[name] for name in ids]
+        time.sleep(POLL_SECONDS)
+    raise RuntimeError(f"still waiting after {PATIENCE_SECONDS:.0f} s: {[job['status'] for job in jobs.values()]}")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that this one started, on Linux."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children") if os.name == "posix" else ()
+    return [int(child) for file in tasks for child in file.read_text().split()]
