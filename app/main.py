@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
-from app.engine.client import EngineClient
+from app.engine import log
+from app.engine.client import EngineClient, EngineError
 from app.services.catalogue import Catalogue
 from app.services.dispatch import Dispatcher, Engine
 from app.services.signal import Signal
+from app.services.store import Store
 from app.settings import Settings
-from app.storage.store import Store
 from app.web import errors, events, files, pages
 from app.web.api import checkpoints, health, images, jobs, shares
 from app.web.dependencies import EngineWatch
-from app.web.limits import BodyLimit, Streams
+from app.web.limits import RequestLimits, Streams
 from app.web.metrics import CountRequests, Metrics
 from app.web.owner import OwnerCookieMiddleware, OwnerCookies
 from app.web.pages import docs
@@ -32,6 +35,7 @@ CONNECTIONS = 1000
 HEADER_BYTES = 16 * 1024
 KEEP_ALIVE_SECONDS = 30
 SHUTDOWN_SECONDS = 20
+STOP_SECONDS = 4.0  # for putting running jobs back
 
 
 def create_app(settings: Settings, *, engine: Engine | None = None) -> FastAPI:
@@ -57,7 +61,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None) -> FastAPI:
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add what every request passes; the last one added sees it first."""
     app.add_middleware(OwnerCookieMiddleware)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestLimits)
     app.add_middleware(Guard, settings=settings)
     app.add_middleware(errors.ErrorBorder)
     app.add_middleware(Headers)
@@ -81,7 +85,7 @@ def _lifespan(settings: Settings, engine: Engine | None) -> Callable[[FastAPI], 
         app.state.owner_cookies = OwnerCookies(settings.data)
         try:
             async with _engine(settings, engine) as reached:
-                app.state.engine_watch = EngineWatch(reached)
+                app.state.engine_watch = EngineWatch(partial(_status, reached))
                 app.state.dispatcher = Dispatcher(store, reached, settings, app.state.signal)
                 async with _running(app.state.dispatcher):
                     yield
@@ -103,15 +107,22 @@ async def _engine(settings: Settings, given: Engine | None) -> AsyncIterator[Eng
         yield EngineClient(settings.engine_socket)
 
 
+async def _status(engine: Engine) -> dict[str, Any] | None:
+    try:
+        return await engine.status()
+    except EngineError:
+        return None
+
+
 @asynccontextmanager
 async def _running(dispatcher: Dispatcher) -> AsyncIterator[None]:
     task = asyncio.create_task(dispatcher.run())
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        while not task.done():  # asyncio.wait_for loses a cancellation that comes with its result (Python 3.11)
+            task.cancel()
+            await asyncio.wait((task,), timeout=STOP_SECONDS)
 
 
 def close_streams(app: FastAPI) -> None:
@@ -152,4 +163,5 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises `UnsafeBind` if other machines could reach us unasked."""
     require_safe_bind(settings)
+    log.configure()
     make_server(create_app(settings), settings).run()

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from app.engine.client import EngineUnavailable
 from app.services.catalogue import Catalogue
+from app.services.store import Store
 from app.settings import Settings
-from app.storage.store import Store
 from app.web.owner import Owner
 
 __all__ = ["CatalogueDep", "EngineStatus", "EngineStatusDep", "Owner", "SettingsDep", "StoreDep"]
 
 STATUS_SECONDS = 0.5
-
-
-class StatusSource(Protocol):
-    """The part of the engine's client that the web asks."""
-
-    async def status(self) -> dict[str, Any]: ...
+LATE_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
@@ -58,10 +54,13 @@ class EngineStatus:
 
 
 class EngineWatch:
-    """Ask the engine for its status at most every half second, however many requests want to know."""
+    """Ask the engine for its status at most every half second, however many requests want to know.
 
-    def __init__(self, engine: StatusSource) -> None:
-        self._engine = engine
+    `ask` returns what the engine answers, None if nobody does. While an answer is late the last one holds.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[dict[str, Any] | None]]) -> None:
+        self._ask = ask
         self._lock = asyncio.Lock()
         self._asked = float("-inf")
         self._last = EngineStatus("starting", None, {})
@@ -69,14 +68,15 @@ class EngineWatch:
     async def status(self) -> EngineStatus:
         async with self._lock:
             if time.monotonic() - self._asked > STATUS_SECONDS:
-                self._last = await self._ask()
+                with suppress(TimeoutError):
+                    self._last = await self._answer()
                 self._asked = time.monotonic()
             return self._last
 
-    async def _ask(self) -> EngineStatus:
-        try:
-            details = await self._engine.status()
-        except EngineUnavailable:
+    async def _answer(self) -> EngineStatus:
+        async with asyncio.timeout(LATE_SECONDS):
+            details = await self._ask()
+        if details is None:
             return EngineStatus("starting", None, {})
         return EngineStatus(details["state"], details.get("error"), details)
 

@@ -7,6 +7,7 @@ Nothing here shows a traceback, a path or SQL; the log has them, under the reque
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -130,8 +131,14 @@ class ErrorBorder:
         except Exception:
             if scope["type"] != "http":
                 raise
-            log.exception("request_failed", method=scope["method"], path=scope["path"], request=scope.get("request_id"))
+            _log_fault(scope)
             if started:
                 raise
             response = error_response(Request(scope, receive), 500, "internal", _MESSAGES[500])
             await response(scope, receive, send)
+
+
+def _log_fault(scope: Scope) -> None:
+    """Log the traceback as text: a renderer that prints every local variable would stop the server for a minute."""
+    about = {"method": scope["method"], "path": scope["path"], "request": scope.get("request_id")}
+    log.error("request_failed", **about, traceback=traceback.format_exc())

@@ -38,9 +38,9 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from app.services import generate
 from app.services.errors import NotFound, ServiceError
 from app.services.signal import Signal
+from app.services.store import Store
 from app.services.views import EventView, JobView
-from app.storage.store import Store
-from app.web.api.shapes import BUSY, Job
+from app.web.api.shapes import BUSY, NOT_FOUND, Job
 from app.web.dependencies import Owner, StoreDep
 from app.web.limits import Streams
 from app.web.templating import partial, render_job_card, render_jobs
@@ -189,6 +189,7 @@ async def page_events(
     response_class=EventSourceResponse,
     responses={
         200: {"content": {"text/event-stream": {"example": 'id: 12\nevent: progress\ndata: {"job":"…","step":3}\n\n'}}},
+        422: NOT_FOUND[422],
         429: BUSY[429],
     },
 )

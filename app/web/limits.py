@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.services.errors import ServiceError, TooMany
 from app.web.errors import error_response
 
+MAX_HEADERS = 16 * 1024  # bytes
 MAX_BODY = 2**20  # bytes; prompts and forms, nothing is uploaded yet
 BODY_SECONDS = 20.0  # for a whole body
 TOO_LARGE = f"The request is larger than {MAX_BODY // 2**20} MiB."
@@ -24,8 +25,8 @@ STREAMS = 500
 RETRY_SECONDS = 5
 
 
-class BodyLimit:
-    """Refuse a body that is too large before any of it is kept, and one that trickles in."""
+class RequestLimits:
+    """Refuse headers and bodies that are too large before any of a body is kept, and a body that trickles in."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -35,11 +36,19 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         request = Request(scope, receive)
-        if _declared_length(request) > MAX_BODY:
-            response = error_response(request, 413, "too_large", TOO_LARGE, headers={"Connection": "close"})
-            await response(scope, receive, send)
+        refusal = _refusal(request)
+        if refusal:
+            await error_response(request, *refusal, headers={"Connection": "close"})(scope, receive, send)
             return
         await self.app(scope, _limited(receive), send)
+
+
+def _refusal(request: Request) -> tuple[int, str, str] | None:
+    if sum(len(name) + len(value) for name, value in request.headers.raw) > MAX_HEADERS:
+        return 431, "headers_too_large", f"The headers are larger than {MAX_HEADERS // 1024} KiB."
+    if _declared_length(request) > MAX_BODY:
+        return 413, "too_large", TOO_LARGE
+    return None
 
 
 def _declared_length(request: Request) -> int:

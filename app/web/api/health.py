@@ -11,8 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.services import generate
 from app.services.errors import ServiceError
+from app.services.store import Store
 from app.settings import Settings
-from app.storage.store import Store
 from app.web.api.shapes import Health, Readiness
 from app.web.dependencies import EngineStatus, EngineStatusDep, SettingsDep, StoreDep
 from app.web.metrics import Metrics

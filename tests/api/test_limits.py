@@ -1,0 +1,82 @@
+"""Bodies that are too large or too slow are refused before they are kept."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.web import limits
+
+JSON = {"content-type": "application/json"}
+
+
+def test_a_large_body_is_refused_by_its_length(alice: TestClient) -> None:
+    response = alice.post("/api/jobs", content=b"x" * (limits.MAX_BODY + 1), headers=JSON)
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
+
+
+def test_a_large_body_without_a_length_is_refused_while_it_comes(alice: TestClient) -> None:
+    sent = 0
+
+    def body() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(64):
+            sent += 2**16
+            yield b" " * 2**16
+
+    response = alice.post("/api/jobs", content=body(), headers=JSON)
+    assert response.status_code == 413
+
+
+def test_a_large_form_is_refused(alice: TestClient) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "text/html"}
+    response = alice.post("/jobs", content=b"prompt=" + b"x" * limits.MAX_BODY, headers=headers)
+    assert response.status_code == 413
+    assert "<html" in response.text
+
+
+def _dial(address: str) -> socket.socket:
+    parts = urlsplit(address)
+    assert parts.hostname
+    assert parts.port
+    return socket.create_connection((parts.hostname, parts.port), timeout=10)
+
+
+def test_it_answers_a_large_body_before_it_has_come(live: str) -> None:
+    with _dial(live) as connection:
+        head = f"POST /api/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {10**9}\r\n"
+        connection.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode())
+        answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b"connection: close" in answer.lower()
+
+
+def test_a_body_that_trickles_in_is_given_up(live: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BODY_SECONDS", 0.3)
+    began = time.monotonic()
+    with _dial(live) as connection:
+        connection.sendall(b"POST /api/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20\r\n")
+        connection.sendall(b"Content-Type: application/json\r\n\r\n{")
+        answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert time.monotonic() - began < 5
+
+
+def test_huge_headers_are_refused(live: str) -> None:
+    with _dial(live) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * 40_000 + b"\r\n\r\n")
+        answer = connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 431")
+
+
+def test_the_server_does_not_say_what_it_is(live: str) -> None:
+    with _dial(live) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        answer = connection.recv(4096).lower()
+    assert b"\r\ndate: " in answer
+    assert b"\r\nserver:" not in answer

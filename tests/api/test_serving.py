@@ -1,0 +1,48 @@
+"""The server as a process: what it imports, and how it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from fastapi import FastAPI
+
+from app.main import make_server, serve
+from app.settings import Settings
+from app.web.security import UnsafeBind
+from tests.api.conftest import port_of
+from tests.api.reading import browser, stream, until
+
+HEAVY = ("torch", "transformers", "diffusers", "alembic", "PIL.ImageFilter", "numpy")
+
+
+def test_the_web_process_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from app.main import create_app; from app.settings import Settings; create_app(Settings()); "
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_it_refuses_to_serve_others_unasked(settings: Settings) -> None:
+    with pytest.raises(UnsafeBind, match="--public"):
+        serve(settings.model_copy(update={"host": "0.0.0.0"}))
+
+
+def test_open_streams_say_goodbye_and_do_not_hold_up_the_end(app: FastAPI, settings: Settings) -> None:
+    server = make_server(app, settings.model_copy(update={"port": 0}))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    with browser(f"http://127.0.0.1:{port_of(server, thread)}") as bob, stream(bob, "/api/events") as messages:
+        next(messages)
+        began = time.monotonic()
+        server.should_exit = True
+        assert until(messages, "bye")[-1].event == "bye"
+        assert list(messages) == []
+    thread.join(10)
+    assert not thread.is_alive()
+    assert time.monotonic() - began < 8
