@@ -32,7 +32,7 @@ IDLE_SECONDS = 0.5
 PROGRESS_SECONDS = 0.25
 RESCUE_SECONDS = 2.0
 SETTLE_SECONDS = 0.02
-STATUS_SECONDS = 5.0
+STATUS_SECONDS = 1.0
 WRITER_THREADS = 4
 
 log = structlog.get_logger()
@@ -108,7 +108,8 @@ class Dispatcher:
 
     async def _engine_is_up(self) -> bool:
         try:
-            status = await asyncio.wait_for(self._engine.status(), STATUS_SECONDS)
+            async with asyncio.timeout(STATUS_SECONDS):
+                status = await self._engine.status()
         except (EngineError, TimeoutError):
             return False
         return bool(status["state"] != "loading")

@@ -36,7 +36,8 @@ class Signal:
                 return self._version
             self._waiters.add(waiter)
         try:
-            await asyncio.wait_for(waiter, timeout)
+            async with asyncio.timeout(timeout):  # Python 3.11's wait_for can swallow a cancellation
+                await waiter
         except TimeoutError:
             pass
         finally:

@@ -7,13 +7,8 @@ import base64
 import contextlib
 import errno
 import hashlib
-import os
-import signal
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,49 +16,17 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from app.engine.client import EngineClient, EngineUnavailable
+from app.engine.client import EngineUnavailable
 from app.services import dispatch, gallery, generate
 from app.services.dispatch import Dispatcher
 from app.services.publish import DamagedImage, publish
-from app.services.signal import Signal
-from app.services.views import JobView
 from app.storage import files, leases
 from app.storage.errors import DatabaseBusy, LeaseLost
 from app.storage.store import Store
 from models.recipe import Recipe
-from tests.app.fake_engine import FakeEngine, pixel_sha256
-from tests.app.storing import must_claim, picture_event, queue, recipe, settings
-
-ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 30.0
-
-# Opens the data folder as a web process does and dispatches until it is killed, or kills itself at a point.
-PROCESS = """
-import asyncio, os, signal, sys
-from pathlib import Path
-from app.engine.client import EngineClient
-from app.services import publish
-from app.services.dispatch import Dispatcher
-from app.services.signal import Signal
-from app.settings import Settings
-from app.storage import files, images, leases
-from app.storage.store import Store
-
-data, socket, point = sys.argv[1:]
-def dies_before(owner, name):
-    setattr(owner, name, lambda *_arguments, **_named: os.kill(os.getpid(), signal.SIGKILL))
-match point:
-    case "before the file": dies_before(files, "_write")
-    case "before the rename": Path.replace = lambda *_arguments: os.kill(os.getpid(), signal.SIGKILL)
-    case "after the file": dies_before(leases, "finish")
-    case "inside the transaction": dies_before(images, "add")
-    case "after the transaction": dies_before(leases, "is_taken_over"), dies_before(Dispatcher, "_drop_lost")
-wake = Signal()
-settings = Settings(data=Path(data), lease_seconds=3600)  # so that no rescue waits for a lease
-store = Store(settings, on_change=wake.notify)
-print("ready", flush=True)
-asyncio.run(Dispatcher(store, EngineClient(Path(socket)), settings, wake).run())
-"""
+from tests.app.fake_engine import FakeEngine
+from tests.app.house import House
+from tests.app.storing import must_claim, picture_event, queue, recipe
 
 
 @pytest.fixture(autouse=True)
@@ -76,58 +39,6 @@ def logged() -> Iterator[list[Any]]:
 def engine() -> Iterator[FakeEngine]:
     with tempfile.TemporaryDirectory() as folder, FakeEngine(Path(folder) / "engine.sock") as fake:
         yield fake
-
-
-class House:
-    """A store and what is needed to dispatch from it."""
-
-    def __init__(self, folder: Path, engine: FakeEngine, **changes: Any) -> None:
-        self.settings = settings(folder, **changes)
-        self.wake = Signal()
-        self.store = Store(self.settings, on_change=self.wake.notify)
-        self.engine = engine
-        self.dispatcher = Dispatcher(self.store, EngineClient(engine.socket), self.settings, self.wake)
-
-    def jobs(self, owner: str = "alice") -> list[JobView]:
-        return list(reversed(generate.recent_jobs(self.store, owner)))
-
-    def statuses(self, owner: str = "alice") -> list[str]:
-        return [job.status for job in self.jobs(owner)]
-
-    def while_dispatching(self, *acts: Callable[[], Awaitable[None]]) -> None:
-        """Run the dispatcher until all `acts`, one after another, have ended."""
-
-        async def live() -> None:
-            running = asyncio.create_task(self.dispatcher.run())
-            try:
-                for act in acts:
-                    await asyncio.wait_for(act(), PATIENCE_SECONDS)
-                assert not running.done()
-            finally:
-                running.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await running
-
-        asyncio.run(live())
-
-    def until(self, is_true: Callable[[], bool]) -> Callable[[], Awaitable[None]]:
-        async def wait() -> None:
-            while not is_true():
-                await asyncio.sleep(0.01)
-
-        return wait
-
-    def until_all_are(self, *statuses: str, owner: str = "alice") -> Callable[[], Awaitable[None]]:
-        return self.until(lambda: all(status in statuses for status in self.statuses(owner)))
-
-    def assert_each_done_once(self, owner: str = "alice") -> None:
-        views = self.jobs(owner)
-        images = [job.image for job in views]
-        assert [image and image.pixel_sha256 for image in images] == [pixel_sha256(job.recipe) for job in views]
-        assert len(gallery.page(self.store, owner).images) == len(views)
-        for image in images:
-            assert image is not None
-            assert gallery.image_file(self.store, owner, image.id).is_file()
 
 
 @pytest.fixture
@@ -395,55 +306,3 @@ def test_a_process_that_slept_through_its_lease_publishes_nothing(house: House) 
     with pytest.raises(LeaseLost), house.store.write() as tx:
         leases.finish(tx, sleeper, "late")
     house.assert_each_done_once()
-
-
-class Process:
-    """A process that dispatches from the house's folder, as the web server does."""
-
-    def __init__(self, house: House, point: str = "") -> None:
-        command = [sys.executable, "-c", PROCESS, str(house.settings.data), str(house.engine.socket), point]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self._child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE)
-        assert self._child.stdout is not None
-        assert self._child.stdout.readline() == b"ready\n"
-
-    def kill(self) -> None:
-        self._child.kill()
-        self.wait()
-
-    def wait(self) -> int:
-        assert self._child.stdout is not None
-        self._child.stdout.close()
-        return self._child.wait(PATIENCE_SECONDS)
-
-
-def wait_until(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def test_kill_9_while_four_run_and_four_wait_loses_nothing(tmp_path: Path, engine: FakeEngine) -> None:
-    house = House(tmp_path, engine, concurrency=4)
-    engine.step_delay = 0.05
-    queue(house.store, "alice", *[recipe(seed, steps=5) for seed in range(8)])
-    process = Process(house)
-    wait_until(lambda: engine.running >= 4)
-    process.kill()
-    assert "running" in house.statuses()
-    house.while_dispatching(house.until_all_are("done"))
-    house.assert_each_done_once()
-    house.store.close()
-
-
-@pytest.mark.parametrize(
-    "point",
-    ["before the file", "before the rename", "after the file", "inside the transaction", "after the transaction"],
-)
-def test_kill_9_at_any_point_of_the_writer_leaves_one_image(house: House, point: str) -> None:
-    queue(house.store, "alice", recipe())
-    assert Process(house, point).wait() == -signal.SIGKILL
-    house.while_dispatching(house.until_all_are("done"))
-    house.assert_each_done_once()
-    assert list(house.store.holders._folder.glob("*.lock")) == []
