@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -132,7 +133,14 @@ def close_streams(app: FastAPI) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that ends the event streams first, since they would otherwise hold up its shutdown."""
+    """uvicorn that ends the event streams first, since they would otherwise hold up its shutdown.
+
+    A first signal ends it in good order and with status 0 (uvicorn would raise the signal again), a second at once.
+    """
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002, uvicorn's signature
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app = self.config.app

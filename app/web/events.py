@@ -31,6 +31,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any
 
+import anyio
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -49,6 +50,7 @@ router = APIRouter()
 
 BATCH = 200
 GATHER_SECONDS = 0.15
+GOODBYE_SECONDS = 3.0
 KEEP_ALIVE_SECONDS = 15
 LIST_KINDS = frozenset({"queued", "dismissed", "snapshot"})
 LOOK_SECONDS = 2.0  # another process may have written without our signal
@@ -132,12 +134,12 @@ def _message(data: str, *, event: str | None = None, event_id: int | None = None
 
 
 async def follow(
-    read: Callable[[], list[ServerSentEvent]], signal: Signal, streams: Streams, owner: str
+    read: Callable[[], list[ServerSentEvent]], signal: Signal, streams: Streams, owner: str, ending: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield what `read` finds, now and after each signal, until the server closes; then say goodbye."""
     with streams.hold(owner):
         yield ServerSentEvent(comment="open", retry=RETRY_MS, sep="\n")
-        while not streams.is_closing:
+        while not (streams.is_closing or ending.is_set()):
             seen = signal.version
             for message in await _read_patiently(read):
                 yield message
@@ -155,13 +157,15 @@ async def _read_patiently(read: Callable[[], list[ServerSentEvent]]) -> list[Ser
 
 
 def _respond(request: Request, owner: str, read: Callable[[], list[ServerSentEvent]]) -> EventSourceResponse:
-    state = request.app.state
+    state, ending = request.app.state, anyio.Event()
     return EventSourceResponse(
-        follow(read, state.signal, state.streams, owner),
+        follow(read, state.signal, state.streams, owner, ending),
         ping=KEEP_ALIVE_SECONDS,
         ping_message_factory=lambda: ServerSentEvent(comment="alive", sep="\n"),
         sep="\n",
         send_timeout=SEND_SECONDS,
+        shutdown_event=ending,
+        shutdown_grace_period=GOODBYE_SECONDS,
         headers={"Cache-Control": "private, no-store"},
     )
 

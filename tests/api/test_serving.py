@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
@@ -26,6 +27,34 @@ def test_the_web_process_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_sigterm_ends_streams_and_process_in_good_order(settings: Settings, tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from app.engine.client import EngineClient
+from app.main import Server, create_app, make_server
+from app.settings import Settings
+
+class Telling(Server):
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        print(self.servers[0].sockets[0].getsockname()[1], flush=True)
+
+settings = Settings(data=Path(sys.argv[1]), checkpoint=sys.argv[2], port=0)
+app = create_app(settings, engine=EngineClient(Path(sys.argv[1]) / "nobody.sock"))
+Telling(make_server(app, settings).config).run()
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "data"), settings.checkpoint]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        address = f"http://127.0.0.1:{process.stdout.readline().strip()}"
+        with browser(address) as bob, stream(bob, "/events") as messages:
+            next(messages)
+            process.terminate()
+            assert [message.event for message in messages] == ["bye"]
+        assert process.wait(10) == 0
 
 
 def test_it_refuses_to_serve_others_unasked(settings: Settings) -> None:
