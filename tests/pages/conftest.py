@@ -1,0 +1,77 @@
+"""The server of the API's tests, with a checkpoint that knows few words, and a real browser in front of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from app.cli.browser import find_browser
+from app.settings import Settings
+from tests.api.conftest import alice, app, bare_checkpoint, build, charlie, engine, live
+
+__all__ = ["alice", "app", "bare_checkpoint", "build", "charlie", "engine", "live"]
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+EXAMPLES = [f"a cabin by the lake at {time}" for time in ("dawn", "noon", "dusk", "night", "sunset")]
+WORDS = {"things": ["mountains", "lake", "cabin"], "times": ["dawn", "noon", "dusk", "night", "sunset"]}
+
+
+@pytest.fixture(scope="session")
+def wordy_checkpoint(bare_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint without weights, that now says which words it knows."""
+    folder = tmp_path_factory.mktemp("wordy") / "bare"
+    shutil.copytree(bare_checkpoint, folder)
+    card = json.loads((folder / "mezzotint.json").read_text())
+    card |= {"title": "Few words", "examples": EXAMPLES, "words": WORDS, "grammar_words": ["a", "by", "the", "at"]}
+    (folder / "mezzotint.json").write_text(json.dumps(card))
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path, wordy_checkpoint: Path) -> Settings:
+    return Settings(data=tmp_path / "data", checkpoint=str(wordy_checkpoint), max_pending=12)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One real browser for the tests of a module; closed after it, since it holds an event loop."""
+    path = find_browser()
+    if path is None:
+        if os.environ.get("REQUIRE_BROWSER"):
+            pytest.fail("REQUIRE_BROWSER is set, and there is no Chromium; set MEZZOTINT_BROWSER to its path")
+        pytest.skip("there is no Chromium; set MEZZOTINT_BROWSER to its path")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser, live: str) -> Iterator[BrowserContext]:
+    """A browser of someone new."""
+    context = chromium.new_context(base_url=live, viewport={"width": 1440, "height": 900})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A tab; a script error or a violated security policy in it fails the test."""
+    page, faults = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if "Security Policy" in message.text else None)
+    yield page
+    assert not faults

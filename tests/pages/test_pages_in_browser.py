@@ -1,0 +1,216 @@
+"""The pages in a real browser: what scripts and styles do, and what axe has to say."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.app.fake_engine import FakeEngine
+
+pytestmark = pytest.mark.browser
+
+PATIENCE_MS = 30_000
+PAGES = ("/", "/images", "/checkpoints", "/patterns", "/docs", "/nowhere")
+TARGET = 44  # pixels, the smallest side of what a finger should hit
+
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe finds, each as its rule and the elements that break it."""
+    found = Axe().run(page).response["violations"]
+    return [f"{item['id']}: {[node['target'] for node in item['nodes']]}" for item in found]
+
+
+def generate(page: Page, prompt: str = "a cabin by the lake") -> None:
+    """Ask for one picture as a user would, and wait for it."""
+    page.goto("/")
+    page.get_by_label("Prompt", exact=True).fill(prompt)
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator(".card[data-state=done]")).to_have_count(1)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing(page: Page, path: str) -> None:
+    page.goto(path)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        assert violations(page) == []
+
+
+def test_axe_finds_nothing_where_there_are_pictures(page: Page) -> None:
+    generate(page)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        assert violations(page) == []
+    page.locator(".card .plate").click()
+    page.get_by_label("the picture with its prompt and settings").check()
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_label("Here is the link").input_value()
+    assert violations(page) == []
+    page.get_by_role("link", name="Delete").click()
+    assert violations(page) == []
+    page.goto(link)
+    assert violations(page) == []
+
+
+def test_nothing_is_wider_than_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 780})
+    generate(page, "lake" * 100)
+    page.locator(".card .plate").click()
+    paths = [urlsplit(page.url).path, *PAGES]
+    wide = []
+    for path in paths:
+        page.goto(path)
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            wide.append(path)
+    assert wide == []
+
+
+def test_buttons_are_large_enough_for_a_finger(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 780})
+    page.goto("/patterns")
+    boxes = page.eval_on_selector_all(
+        ".button, .icon-button, .segments label, .masthead a, .aspect",
+        "all => all.filter(e => e.checkVisibility()).map(e => [e.className, e.getBoundingClientRect().height])",
+    )
+    assert len(boxes) > 30
+    assert [name for name, height in boxes if height < TARGET] == []
+
+
+def test_the_form_and_the_pictures_stand_side_by_side_where_there_is_room(page: Page) -> None:
+    page.goto("/")
+    form, results = page.locator(".studio-form"), page.locator(".studio-results")
+    left, right = form.bounding_box(), results.bounding_box()
+    assert left
+    assert right
+    assert left["x"] + left["width"] <= right["x"]
+    expect(page.locator("details.settings")).to_have_attribute("open", "")
+    page.set_viewport_size({"width": 360, "height": 780})
+    page.reload()
+    expect(page.locator("details.settings")).not_to_have_attribute("open", "")
+
+
+def test_a_card_goes_through_its_states_without_a_reload(page: Page, engine: FakeEngine) -> None:
+    engine.step_delay = 0.4
+    page.goto("/")
+    page.get_by_role("link", name="a cabin by the lake at dawn").click()
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cabin by the lake at dawn")
+    page.keyboard.press("Control+Enter")
+    card = page.locator(".card")
+    expect(card).to_have_attribute("data-state", "running")
+    picture = card.locator("img")
+    expect(picture).to_have_attribute("src", re.compile(r"/preview\.png\?v="))
+    first = picture.get_attribute("src")
+    assert first
+    picture.evaluate("image => { image.dataset.kept = 'yes' }")
+    expect(picture).not_to_have_attribute("src", first)
+    expect(card).to_have_attribute("data-state", "done")
+    expect(picture).to_have_attribute("src", re.compile(r"^/images/.*\.png$"))
+    box = picture.bounding_box()
+    assert box
+    assert abs(box["width"] - box["height"]) < 1
+    page.reload()
+    expect(page.locator(".card[data-state=done]")).to_have_count(1)
+
+
+def test_the_element_of_the_preview_is_kept_so_that_nothing_flickers(page: Page, engine: FakeEngine) -> None:
+    engine.step_delay = 0.3
+    page.goto("/")
+    page.get_by_label("Prompt", exact=True).fill("a lake")
+    page.get_by_role("button", name="Generate").click()
+    page.locator(".card img").wait_for()
+    page.evaluate("window.picture = document.querySelector('.card img')")
+    expect(page.locator(".card[data-state=done]")).to_have_count(1)
+    assert page.evaluate("window.picture === document.querySelector('.card img')")
+
+
+def test_cancelling_stops_the_card(page: Page, engine: FakeEngine) -> None:
+    engine.step_delay = 1.0
+    page.goto("/")
+    page.get_by_label("Prompt", exact=True).fill("a lake")
+    page.get_by_role("button", name="Generate").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator(".card[data-state=cancelled]")).to_have_count(1)
+    page.get_by_role("button", name="Take off this list").click()
+    expect(page.get_by_text("An untouched plate")).to_be_visible()
+
+
+def test_unknown_words_are_named_while_typing(page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("Prompt", exact=True).press_sequentially("a dragon")
+    expect(page.locator("#prompt-notes")).to_have_text("This model does not know dragon and will ignore it.")
+
+
+def test_the_dice_rolls_a_seed_and_the_lock_lets_it_go(page: Page) -> None:
+    page.goto("/")
+    seed, lock = page.get_by_label("Seed", exact=True), page.get_by_label("Keep this seed for the next pictures")
+    page.get_by_role("button", name="Roll a seed").click()
+    expect(seed).to_have_value(re.compile(r"^\d+$"))
+    expect(lock).to_be_checked()
+    lock.evaluate("box => box.click()")
+    expect(seed).to_have_value("")
+
+
+def test_a_size_is_picked_by_its_shape(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Wide").click()
+    width, height = page.get_by_label("Width"), page.get_by_label("Height")
+    assert int(width.input_value()) > int(height.input_value())
+    expect(page.get_by_role("button", name="Wide")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Square")).to_have_attribute("aria-pressed", "false")
+
+
+def test_eta_is_there_only_for_a_sampler_that_heeds_it(page: Page) -> None:
+    page.goto("/")
+    eta = page.get_by_role("spinbutton", name="Eta")
+    expect(eta).to_be_visible()
+    page.get_by_label("Sampler").select_option("heun")
+    expect(eta).to_be_hidden()
+
+
+def test_a_fault_is_shown_beside_its_field_which_takes_the_focus(page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("Prompt", exact=True).fill("a lake")
+    page.locator("#recipe").evaluate("form => { form.noValidate = true }")
+    page.get_by_role("spinbutton", name="Steps").fill("999")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("#steps-fault")).to_be_visible()
+    expect(page.locator("#steps")).to_be_focused()
+
+
+def test_a_picture_is_deleted_after_a_dialog(page: Page) -> None:
+    generate(page)
+    page.locator(".card .plate").click()
+    page.get_by_role("link", name="Delete").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.get_by_role("link", name="Keep it")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_text("Nothing on the walls yet")).to_be_visible()
+
+
+def test_it_works_without_scripts(chromium: Browser, live: str) -> None:
+    context = chromium.new_context(base_url=live, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/")
+    expect(page.get_by_role("button", name="Roll a seed")).to_be_hidden()
+    page.get_by_label("Prompt", exact=True).fill("a lake")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator(".card")).to_have_count(1)
+    context.close()
+
+
+def test_nothing_is_fetched_from_elsewhere(context: BrowserContext, page: Page, live: str) -> None:
+    hosts: set[str] = set()
+    context.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+    generate(page)
+    for path in PAGES:
+        page.goto(path)
+    assert hosts == {urlsplit(live).netloc}
