@@ -19,7 +19,7 @@ from app.bootstrap import ROOT
 from app.settings import Settings
 
 ANNOUNCED = re.compile(r"https?://\S+")
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 180.0
 POLL_SECONDS = 0.03
 
 
@@ -31,6 +31,7 @@ class LocalServer:
         self.log: list[str] = []
         self.url = ""
         self._process: subprocess.Popen[str] | None = None
+        self._reader = threading.Thread()
 
     def __enter__(self) -> LocalServer:
         self.start()
@@ -56,7 +57,8 @@ class LocalServer:
             text=True,
         )
         announced = threading.Event()
-        threading.Thread(target=self._read, args=(self._process, announced), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._process, announced), daemon=True)
+        self._reader.start()
         if not announced.wait(PATIENCE_SECONDS) or not self.url:
             self.kill()
             raise RuntimeError("the server did not start:\n" + "\n".join(self.log[-20:]))
@@ -65,27 +67,33 @@ class LocalServer:
         """End it as Ctrl-C would."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait(PATIENCE_SECONDS)
+            self._wait()
 
     def kill(self) -> None:
         """End it as a crash would."""
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             self._process.kill()
-            self._process.wait(PATIENCE_SECONDS)
+            self._wait()
 
     def client(self) -> httpx2.Client:
         """A browser of its own: a new owner."""
         return httpx2.Client(base_url=self.url, timeout=PATIENCE_SECONDS)
 
+    def _wait(self) -> None:
+        assert self._process is not None
+        self._process.wait(PATIENCE_SECONDS)
+        self._reader.join(PATIENCE_SECONDS)
+
     def _read(self, process: subprocess.Popen[str], announced: threading.Event) -> None:
         assert process.stdout is not None
         self.url = ""
-        for line in process.stdout:
-            self.log.append(line.rstrip())
-            found = ANNOUNCED.search(line)
-            if found and not self.url:
-                self.url = found.group()
-                announced.set()
+        with process.stdout:
+            for line in process.stdout:
+                self.log.append(line.rstrip())
+                found = ANNOUNCED.search(line)
+                if found and not self.url:
+                    self.url = found.group()
+                    announced.set()
         announced.set()
 
 

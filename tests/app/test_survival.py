@@ -1,0 +1,78 @@
+"""Whole processes, killed at work: every picture is made, once, and is the same as without the trouble."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from PIL import Image
+
+from app.cli import generate
+from app.cli.local_server import LocalServer, children, post, wait
+from app.settings import Settings
+from models.pixels import pixel_sha256
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds child processes in /proc")
+PROMPT = "mountains by the lake at sunset"
+STEPS = 30
+
+
+@pytest.fixture
+def server(tmp_path: Path, tiny_checkpoint: Path) -> Iterator[LocalServer]:
+    with LocalServer(Settings(data=tmp_path / "data", checkpoint=str(tiny_checkpoint), concurrency=4)) as server:
+        yield server
+
+
+def ask(client: httpx2.Client, count: int) -> list[str]:
+    return post(client, prompt=PROMPT, seed=100, steps=STEPS, count=count)
+
+
+def hashes(jobs: list[dict[str, Any]]) -> list[str]:
+    return [job["image"]["pixel_sha256"] for job in jobs]
+
+
+def wait_for_four_at_work(client: httpx2.Client, ids: list[str]) -> None:
+    wait(client, ids[:4], until=("running",))
+    while any(client.get(f"/api/jobs/{name}").json()["step"] < 2 for name in ids[:4]):
+        pass
+
+
+def images(client: httpx2.Client) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get("/api/images").raise_for_status().json()["images"]
+    return found
+
+
+def test_a_killed_engine_costs_only_time(server: LocalServer, tmp_path: Path, tiny_checkpoint: Path) -> None:
+    with server.client() as client:
+        undisturbed = hashes(wait(client, ask(client, 4)))
+        ids = ask(client, 4)
+        wait_for_four_at_work(client, ids)
+        (engine,) = children(server.pid)
+        os.kill(engine, signal.SIGKILL)
+        jobs = wait(client, ids)
+        assert all(job["attempt"] == 2 for job in jobs)
+        assert hashes(jobs) == undisturbed
+        assert len(images(client)) == 8
+    alone = tmp_path / "alone.png"
+    flags = ["--seed=100", f"--steps={STEPS}", f"--checkpoint={tiny_checkpoint}", f"--output={alone}", "--quiet"]
+    assert generate.main([PROMPT, *flags]) == 0
+    with Image.open(alone) as image:
+        assert pixel_sha256(image.tobytes(), *image.size) == undisturbed[0], "the command makes the server's pixels"
+
+
+def test_a_killed_server_loses_nothing(server: LocalServer) -> None:
+    with server.client() as client:
+        ids = ask(client, 8)
+        wait_for_four_at_work(client, ids)
+        server.kill()
+        server.start()
+        client.base_url = server.url
+        jobs = wait(client, ids)
+        assert sorted(image["id"] for image in images(client)) == sorted(job["image"]["id"] for job in jobs)
+        assert hashes(jobs) == hashes(wait(client, ask(client, 8))), "an undisturbed run gives the same"

@@ -1,0 +1,104 @@
+"""A real server with its engine, and a real browser whose every request is watched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+
+from app.cli.browser import find_browser
+from app.cli.local_server import LocalServer, post, wait
+from app.settings import Settings
+
+PATIENCE_MS = 60_000
+DESKTOP = {"width": 1440, "height": 900}
+HARMLESS = ("data:", "blob:")
+NewContext = Callable[..., BrowserContext]
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A picture that is there, with a link, and the cookie of its owner."""
+
+    image_id: str
+    share_path: str
+    cookies: dict[str, str]
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[LocalServer]:
+    data = tmp_path_factory.mktemp("e2e") / "data"
+    with LocalServer(Settings(data=data, checkpoint=str(tiny_checkpoint))) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    found = find_browser()
+    if found is None:
+        reason = "no Chromium on this machine; install one, or name it in MEZZOTINT_BROWSER"
+        pytest.fail(reason) if os.environ.get("REQUIRE_BROWSER", "") not in ("", "0") else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--disable-dev-shm-usage"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def exhibit(server: LocalServer) -> Exhibit:
+    with server.client() as client:
+        (job,) = wait(client, post(client, prompt="mountains by the lake", seed=7))
+        image_id = job["image"]["id"]
+        share = client.post(f"/api/images/{image_id}/share", json={"show_recipe": True}).raise_for_status()
+        path = "/s/" + share.json()["url"].partition("/s/")[2]
+        return Exhibit(image_id, path, dict(client.cookies))
+
+
+@pytest.fixture
+def new_context(browser: Browser, server: LocalServer) -> Iterator[NewContext]:
+    """Open browsers of their own; none may ask another server, break the policy or throw an error."""
+    opened: list[BrowserContext] = []
+    strangers: list[str] = []
+    faults: list[str] = []
+
+    def note(request: Request) -> None:
+        if not request.url.startswith((server.url + "/", *HARMLESS)):
+            strangers.append(request.url)
+
+    def open_context(**options: object) -> BrowserContext:
+        context = browser.new_context(**{"base_url": server.url, "viewport": DESKTOP, **options})  # type: ignore[arg-type]
+        context.set_default_timeout(PATIENCE_MS)
+        context.on("request", note)
+        context.on("weberror", lambda error: faults.append(str(error.error)))
+        context.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)
+        opened.append(context)
+        return context
+
+    yield open_context
+    for context in opened:
+        context.close()
+    assert not strangers, "a page asked another server"
+    assert not faults
+
+
+@pytest.fixture
+def page(new_context: NewContext) -> Page:
+    return new_context().new_page()
+
+
+@pytest.fixture
+def owned(new_context: NewContext, exhibit: Exhibit, server: LocalServer) -> Callable[..., Page]:
+    """Open a page as the owner of the exhibit."""
+
+    def open_page(**options: object) -> Page:
+        context = new_context(**options)
+        context.add_cookies(
+            [{"name": name, "value": value, "url": server.url} for name, value in exhibit.cookies.items()]
+        )
+        return context.new_page()
+
+    return open_page

@@ -1,0 +1,50 @@
+"""What holds for every page: nobody is shut out, and a phone shows all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.e2e.conftest import Exhibit
+
+pytestmark = pytest.mark.browser
+PAGES = {
+    "studio": "/",
+    "gallery": "/images",
+    "image": "/images/{image}",
+    "delete": "/images/{image}/delete",
+    "checkpoints": "/checkpoints",
+    "api": "/docs",
+    "share": "{share}",
+    "patterns": "/patterns",
+    "missing": "/no-such-page",
+}
+PHONE = {"width": 360, "height": 740}
+
+
+def visit(page: Page, name: str, exhibit: Exhibit) -> None:
+    page.goto(PAGES[name].format(image=exhibit.image_id, share=exhibit.share_path))
+    page.wait_for_load_state()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing(
+    owned: Callable[..., Page], exhibit: Exhibit, name: str, scheme: Literal["light", "dark"]
+) -> None:
+    page = owned(color_scheme=scheme, reduced_motion="reduce")
+    visit(page, name, exhibit)
+    results = Axe().run(page)
+    assert not results.response["violations"], results.generate_report()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_phone_does_not_scroll_sideways(owned: Callable[..., Page], exhibit: Exhibit, name: str) -> None:
+    page = owned(viewport=PHONE, has_touch=True)
+    visit(page, name, exhibit)
+    wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide <= seen
