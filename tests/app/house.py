@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
-from collections.abc import Awaitable, Callable
+import hashlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from app.engine.client import EngineClient
+from app.engine.client import EngineClient, EngineUnavailable
 from app.services import gallery, generate
 from app.services.dispatch import Dispatcher
 from app.services.signal import Signal
 from app.services.views import JobView
 from app.storage.store import Store
+from models.recipe import Recipe
 from tests.app.fake_engine import FakeEngine, pixel_sha256
 from tests.app.storing import settings
 
@@ -54,6 +57,10 @@ class House:
 
         asyncio.run(live())
 
+    async def hurry(self) -> None:
+        """Let the engine take no time for the steps that follow."""
+        self.engine.step_delay = 0.0
+
     def until(self, is_true: Callable[[], bool]) -> Callable[[], Awaitable[None]]:
         async def wait() -> None:
             while not is_true():
@@ -72,3 +79,29 @@ class House:
         for image in images:
             assert image is not None
             assert gallery.image_file(self.store, owner, image.id).is_file()
+
+
+class PoisonedEngine:
+    """An engine that dies, with all that it works on, of one seed."""
+
+    def __init__(self, poison: int) -> None:
+        self._poison = poison
+        self._deaths = asyncio.Event()
+        self.runs: list[int] = []
+
+    async def status(self) -> dict[str, Any]:
+        return {"state": "ready"}
+
+    async def generate(self, wanted: Recipe) -> AsyncGenerator[dict[str, Any], None]:
+        death, self.runs = self._deaths, [*self.runs, wanted.seed]
+        yield {"event": "started"}
+        if wanted.seed == self._poison:
+            await asyncio.sleep(0.05)
+            self._deaths = asyncio.Event()
+            death.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(death.wait(), 0.2)
+            raise EngineUnavailable("the engine died")
+        rgb = bytes(wanted.width * wanted.height * 3)
+        picture = {"rgb": base64.b64encode(rgb).decode(), "pixel_sha256": hashlib.sha256(rgb).hexdigest()}
+        yield {"event": "image", "width": wanted.width, "height": wanted.height, "environment": {}, **picture}
