@@ -6,6 +6,7 @@ key and lets their jobs go on to their next call, so a new job joins at the next
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,17 +16,17 @@ import structlog
 import torch
 from torch import Tensor
 
-from app.engine.exact import InPortions
 from app.engine.failures import explain, is_out_of_memory
 from app.engine.task import Cancelled, Event, Failed, Finished, Progress, Started, Task
 from models.bundle import Bundle
 from models.calls import Encode, Predict
 from models.jobs import txt2img
 
-MAX_ROWS = 16  # rows above 8 cost the same each (`exact.py`) and make every step, and so every cancel, later
+MAX_ROWS = 16  # on a CPU a row costs no less beyond 8, but every step, and so every cancel, comes later
+MAX_PROMPTS = 16  # encoded in one turn
 PREVIEW_SECONDS = 0.2
 
-Key = tuple[str, str, tuple[int, ...], int]  # kind of call, checkpoint, latent shape, rows of one picture
+Key = tuple[str, str, tuple[int, ...]]  # kind of call, checkpoint, latent shape
 
 log = structlog.get_logger()
 
@@ -65,7 +66,7 @@ class Engine:
         self._clock = clock
         self._arrivals: deque[Task] = deque()
         self._waiting: list[Task] = []
-        self._tasks: dict[int, Task] = {}
+        self._tasks: dict[int, Task] = {}  # in the order in which they were last served
         self._served: dict[Key, int] = {}
         self._limits: dict[Key, int] = {}
         self._turn = 0
@@ -138,7 +139,7 @@ class Engine:
             self._end(task, Cancelled())
 
     def _select(self) -> tuple[Key | None, list[Task]]:
-        """The key that was served longest ago, and of its tasks those served longest ago, as many as fit."""
+        """The key that was served longest ago, and the first of its tasks in line, as many as fit."""
         groups: dict[Key, list[Task]] = {}
         for task in self._tasks.values():
             groups.setdefault(_key(task), []).append(task)
@@ -147,14 +148,17 @@ class Engine:
         if not groups:
             return None, []
         key = min(groups, key=lambda key: self._served.get(key, 0))
-        tasks = sorted(groups[key], key=lambda task: task.served)
-        return key, tasks[: self._limits.get(key, self._most(key))]
+        return key, groups[key][: self._most(key, groups[key])]
 
-    def _most(self, key: Key) -> int:
-        kind, _, _, rows = key
-        if kind == "Predict":
-            return max(1, self._max_rows // rows)
-        return 1 if kind == "Decode" else self._max_rows
+    def _most(self, key: Key, tasks: Sequence[Task]) -> int:
+        limit = self._limits.get(key, len(tasks))
+        match key[0]:
+            case "Predict":
+                return min(limit, _fitting(tasks, self._max_rows))
+            case "Decode":
+                return 1
+            case _:
+                return min(limit, MAX_PROMPTS)
 
     def _answer(self, key: Key, tasks: Sequence[Task]) -> None:
         """Answer the tasks together; if that fails find out whose fault it is, since no job has moved yet."""
@@ -166,16 +170,12 @@ class Engine:
             return
         self._count(tasks, self._clock() - began)
         for task, reply in zip(tasks, replies, strict=True):
-            task.served = self._turn
+            self._tasks[task.id] = self._tasks.pop(task.id)  # to the end of the line
             self._advance(task, reply)
 
     def _ask(self, tasks: Sequence[Task]) -> list[Tensor]:
         bundle, calls = tasks[0].bundle, [task.call for task in tasks if task.call is not None]
         assert bundle is not None
-        first = calls[0]
-        if isinstance(first, Predict) and bundle.device.type == "cpu":
-            with InPortions(first.rows):
-                return bundle.answer(calls)
         return bundle.answer(calls)
 
     def _recover(self, key: Key, tasks: Sequence[Task], error: Exception) -> None:
@@ -249,16 +249,19 @@ class Engine:
 
 
 def _key(task: Task) -> Key:
-    """Calls of one key may be answered together; on a CPU only those of as many rows a picture (`exact.py`)."""
-    call, bundle = task.call, task.bundle
+    """Calls of one key may be answered together."""
+    call = task.call
     assert call is not None
-    assert bundle is not None
     kind, name = type(call).__name__, task.recipe.checkpoint
     if isinstance(call, Encode):
-        return kind, name, (), 1
-    if isinstance(call, Predict):
-        return kind, name, tuple(call.sample.shape), call.rows if bundle.device.type == "cpu" else 2
-    return kind, name, tuple(call.latents.shape), 1
+        return kind, name, ()
+    return kind, name, tuple(call.sample.shape if isinstance(call, Predict) else call.latents.shape)
+
+
+def _fitting(tasks: Sequence[Task], rows: int) -> int:
+    """How many of the first tasks have at most `rows` rows together; one at least."""
+    totals = itertools.accumulate(task.call.rows for task in tasks if isinstance(task.call, Predict))
+    return max(1, sum(total <= rows for total in totals))
 
 
 def _free_memory() -> None:

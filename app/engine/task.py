@@ -83,6 +83,5 @@ class Task:
     bundle: Bundle | None = None
     job: Job | None = None
     call: Call | None = None
-    served: int = 0  # the engine's count when it last answered this task
     steps_done: int = 0
     previewed_at: float = float("-inf")
