@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from app.engine.client import EngineClient
-from app.web.dependencies import EngineWatch
+from app.web import dependencies
 from app.web.templating import ROOT, STATIC, file_size, iso, number, static_root, static_url
 from tests.app.fake_engine import FakeEngine
 
@@ -25,9 +24,11 @@ VENDOR = STATIC / "vendor" / "htmx"
     ("state", "words"),
     [("ready", "Loaded"), ("loading", "Loading…"), ("available", "Not loaded yet"), ("failed", "torn in")],
 )
-def test_checkpoints_say_their_state(alice: TestClient, engine: FakeEngine, state: str, words: str) -> None:
+def test_checkpoints_say_their_state(
+    alice: TestClient, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, state: str, words: str
+) -> None:
     engine.state, engine.error = state, "torn in two" if state == "failed" else None
-    alice.app.state.engine_watch = EngineWatch(EngineClient(engine.socket))  # type: ignore[attr-defined]
+    monkeypatch.setattr(dependencies, "STATUS_SECONDS", -1.0)
     page = alice.get("/checkpoints").text
     for fact in (words, "Few words", "128 × 128", "epsilon", "mountains, lake, cabin"):
         assert fact in page
@@ -66,7 +67,8 @@ def test_a_fragment_is_told_from_its_page_by_caches(alice: TestClient) -> None:
 
 
 def test_vendored_files_are_those_that_were_published() -> None:
-    listed = dict(reversed(line.split()) for line in (VENDOR / "SHA256SUMS").read_text().splitlines())
+    lines = [line.split() for line in (VENDOR / "SHA256SUMS").read_text().splitlines()]
+    listed = {name: digest for digest, name in lines}
     assert set(listed) == {path.name for path in VENDOR.iterdir()} - {"SHA256SUMS", "README.md"}
     for name, digest in listed.items():
         assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest

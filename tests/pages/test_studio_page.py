@@ -8,8 +8,7 @@ from html import unescape
 import pytest
 from starlette.testclient import TestClient
 
-from app.engine.client import EngineClient
-from app.web.dependencies import EngineWatch
+from app.web import dependencies
 from tests.api.asking import finished, post, wait_for
 from tests.app.fake_engine import FakeEngine
 
@@ -166,7 +165,9 @@ def test_a_failed_card_says_why_and_offers_another_try(alice: TestClient, engine
 @pytest.mark.parametrize(
     ("state", "words"), [("loading", "Loading the model"), ("failed", "no weights"), ("ready", "hidden")]
 )
-def test_it_says_how_the_engine_is(alice: TestClient, engine: FakeEngine, state: str, words: str) -> None:
+def test_it_says_how_the_engine_is(
+    alice: TestClient, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, state: str, words: str
+) -> None:
     engine.state, engine.error = state, "unet has no weights" if state == "failed" else None
-    alice.app.state.engine_watch = EngineWatch(EngineClient(engine.socket))  # type: ignore[attr-defined]
+    monkeypatch.setattr(dependencies, "STATUS_SECONDS", -1.0)
     assert words in alice.get("/engine").text
