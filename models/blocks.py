@@ -7,7 +7,10 @@ from torch.nn import functional as F
 
 
 class ResnetBlock(nn.Module):
-    """Norm, SiLU, convolution, twice, around a shortcut; with `time_channels`, the time is added in between."""
+    """Norm, SiLU, convolution, twice, around a shortcut; with `time_channels`, a shift by time is added in between.
+
+    The owner of the block applies `time_emb_proj`, since its result is the same for all pictures at a timestep.
+    """
 
     def __init__(
         self, in_channels: int, out_channels: int, *, groups: int, eps: float, time_channels: int | None = None
@@ -20,11 +23,11 @@ class ResnetBlock(nn.Module):
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.conv_shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
 
-    def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
-        """Transform x (B, C, h, w). `time` (B, D) comes with SiLU already applied, since all blocks share it."""
+    def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Transform x (B, C, h, w); `shift` is (B, out_channels)."""
         hidden: Tensor = self.conv1(F.silu(self.norm1(x)))
-        if self.time_emb_proj is not None:
-            hidden = hidden + self.time_emb_proj(time)[:, :, None, None]
+        if shift is not None:
+            hidden = hidden + shift[:, :, None, None]
         hidden = self.conv2(F.silu(self.norm2(hidden)))
         return hidden + (x if self.conv_shortcut is None else self.conv_shortcut(x))
 

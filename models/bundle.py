@@ -6,6 +6,7 @@ neither samplers nor guidance nor recipes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -22,6 +23,8 @@ from models.unet import UNet
 from models.vae import VAE
 
 REMEMBERED_PROMPTS = 256
+REMEMBERED_TIMESTEPS = 256
+MAX_ROWS_A_THREAD = 15
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -49,8 +52,9 @@ class Bundle:
     def answer(self, calls: Sequence[Call]) -> list[Tensor]:
         """Answer calls of one kind, in their order; `Predict`s must share their latent shape.
 
-        All rows of all `Predict`s go through the U-Net in one call, so that their answers equal single ones up to
-        rounding; pictures are decoded one by one, which bounds the memory. Answers must not be changed in place.
+        The rows of all `Predict`s go through the U-Net together; prompts and pictures are taken one by one, which
+        bounds the memory. In float32 on a CPU an answer is equal to the bit whatever it is answered with, on other
+        devices up to rounding. Answers must not be changed in place.
         """
         if not calls:
             return []
@@ -77,11 +81,33 @@ class Bundle:
 
     def _predict(self, calls: list[Predict]) -> list[Tensor]:
         rows = [call.rows for call in calls]
-        samples = torch.cat([_input(call).expand(call.rows, -1, -1, -1) for call in calls])
-        timesteps = torch.tensor([call.timestep for call in calls for _ in call.conds], dtype=torch.float32)
-        context = torch.stack([cond for call in calls for cond in call.conds])
-        prediction = self.unet(self._inward(samples), timesteps.to(self.device), self._inward(context))
-        return list(prediction.to("cpu", torch.float32).split(rows))
+        samples = self._inward(torch.cat([_input(call).expand(call.rows, -1, -1, -1) for call in calls]))
+        shifts = torch.cat([self._shifts(call.timestep) for call in calls for _ in call.conds])
+        context = self._inward(torch.stack([cond for call in calls for cond in call.conds]))
+        prediction = self._unet_rows(samples, shifts, context)
+        return list(torch.split(prediction.to("cpu", torch.float32), rows))
+
+    def _unet_rows(self, samples: Tensor, shifts: Tensor, context: Tensor) -> Tensor:
+        """Ask the U-Net in such numbers of rows that on a CPU no row's bits depend on how many there are.
+
+        oneDNN (torch 2.13, AVX-512) rounds a lone row, and 16 rows or more a thread, differently from all numbers
+        between. So one row is asked twice over, and many in several calls.
+        """
+        if self.device.type != "cpu":
+            return self.unet.predict(samples, shifts, context)
+        count = len(samples)
+        if count == 1:
+            return self.unet.predict(samples.repeat(2, 1, 1, 1), shifts.repeat(2, 1), context.repeat(2, 1, 1))[:1]
+        parts = math.ceil(count / (MAX_ROWS_A_THREAD * torch.get_num_threads()))
+        split = zip(*(rows.tensor_split(parts) for rows in (samples, shifts, context)), strict=True)
+        return torch.cat([self.unet.predict(*part) for part in split])
+
+    @cached_property
+    def _shifts(self) -> Callable[[float], Tensor]:
+        """The U-Net's shifts (1, S) at a timestep, remembered; each alone, so that no bit depends on the others."""
+        return lru_cache(maxsize=REMEMBERED_TIMESTEPS)(
+            lambda timestep: self.unet.shifts(torch.tensor([timestep], dtype=torch.float32, device=self.device))
+        )
 
     def _decode(self, latents: Tensor) -> Tensor:
         pixels = self.vae.decode(self._inward(unscale(latents, self.vae.config)))

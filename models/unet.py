@@ -7,6 +7,7 @@ schedules nor guidance: it maps noisy latents, a training timestep a row and a t
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -35,18 +36,35 @@ class UNet(nn.Module):
         self.conv_out = nn.Conv2d(channels[0], config.out_channels, 3, padding=1)
 
     def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+        return self.predict(sample, self.shifts(timestep), context)
+
+    def shifts(self, timestep: Tensor) -> Tensor:
+        """Return what each timestep (B,) adds inside the residual blocks, side by side in their order: (B, S).
+
+        It depends on nothing else, so that it can be kept for all pictures that pass the same timestep.
+        """
+        time = F.silu(self.time_embedding(timestep))
+        return torch.cat([project(time) for project in self._projections()], dim=1)
+
+    def predict(self, sample: Tensor, shifts: Tensor, context: Tensor) -> Tensor:
+        """Predict from latents (B, C, h, w), their `shifts` (B, S) and `context` (B, T, D)."""
         if self.config.center_input_sample:
             sample = 2 * sample - 1
-        time = F.silu(self.time_embedding(timestep))
+        unused = iter(torch.split(shifts, [project.out_features for project in self._projections()], dim=1))
         x = self.conv_in(sample)
         skips = [x]
         for block in self.down_blocks:
-            x = block(x, time, context, skips)
-        x = self.mid_block(x, time, context)
+            x = block(x, unused, context, skips)
+        x = self.mid_block(x, unused, context)
         for block in self.up_blocks:
-            x = block(x, time, context, skips)
+            x = block(x, unused, context, skips)
         prediction: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
         return prediction
+
+    def _projections(self) -> list[nn.Linear]:
+        """Each residual block's projection of time, in the order in which the blocks run."""
+        blocks = (block for block in self.modules() if isinstance(block, ResnetBlock))
+        return [block.time_emb_proj for block in blocks if block.time_emb_proj is not None]
 
 
 class TimeEmbedding(nn.Module):
@@ -87,10 +105,10 @@ class DownBlock(nn.Module):
         is_last = level == len(channels) - 1
         self.downsamplers = None if is_last else nn.ModuleList([Downsample(channels[level], padding=1)])
 
-    def forward(self, x: Tensor, time: Tensor, context: Tensor, skips: list[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, shifts: Iterator[Tensor], context: Tensor, skips: list[Tensor]) -> Tensor:
         """Transform x, appending every state that the way up will need to `skips`."""
         for index, resnet in enumerate(self.resnets):
-            x = resnet(x, time)
+            x = resnet(x, next(shifts))
             if self.attentions is not None:
                 x = self.attentions[index](x, context)
             skips.append(x)
@@ -109,10 +127,10 @@ class MidBlock(nn.Module):
         self.resnets = nn.ModuleList(_resnet(config, channels, channels) for _ in range(2))
         self.attentions = nn.ModuleList([_transformer(config, len(config.block_out_channels) - 1)])
 
-    def forward(self, x: Tensor, time: Tensor, context: Tensor) -> Tensor:
-        x = self.resnets[0](x, time)
+    def forward(self, x: Tensor, shifts: Iterator[Tensor], context: Tensor) -> Tensor:
+        x = self.resnets[0](x, next(shifts))
         x = self.attentions[0](x, context)
-        out: Tensor = self.resnets[1](x, time)
+        out: Tensor = self.resnets[1](x, next(shifts))
         return out
 
 
@@ -135,10 +153,10 @@ class UpBlock(nn.Module):
         self.attentions = _transformers(config, level, layers, block_type == ATTENTION_UP)
         self.upsamplers = nn.ModuleList([Upsample(here)]) if level > 0 else None
 
-    def forward(self, x: Tensor, time: Tensor, context: Tensor, skips: list[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, shifts: Iterator[Tensor], context: Tensor, skips: list[Tensor]) -> Tensor:
         """Transform x, taking states from the end of `skips`; doubling goes to the size of the next one."""
         for index, resnet in enumerate(self.resnets):
-            x = resnet(torch.cat((x, skips.pop()), dim=1), time)
+            x = resnet(torch.cat((x, skips.pop()), dim=1), next(shifts))
             if self.attentions is not None:
                 x = self.attentions[index](x, context)
         if self.upsamplers is not None:

@@ -81,17 +81,33 @@ def test_it_decodes_as_diffusers_does(each_checkpoint: Path) -> None:
     assert relative_error(found, theirs.decode(latents / theirs.config.scaling_factor).sample) <= TOLERANCE
 
 
-def test_predictions_of_many_jobs_equal_single_ones_up_to_rounding(bundle: Bundle, latents: list[Tensor]) -> None:
+@torch.no_grad()
+def test_the_rows_of_all_jobs_go_through_the_unet_at_once(
+    bundle: Bundle, latents: list[Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    predict = bundle.unet.predict
+
+    def count(samples: Tensor, shifts: Tensor, context: Tensor) -> Tensor:
+        counts.append(len(samples))
+        return predict(samples, shifts, context)
+
+    monkeypatch.setattr(bundle.unet, "predict", count)
     calls = predicts(bundle, latents)
-    together = bundle.answer(calls)
-    assert [answer.shape for answer in together] == [(call.rows, 4, 8, 6) for call in calls]
-    for call, answer in zip(calls, together, strict=True):
-        assert relative_error(answer, bundle.answer([call])[0]) <= TOLERANCE
+    assert [answer.shape for answer in bundle.answer(calls)] == [(call.rows, 4, 8, 6) for call in calls]
+    assert counts == [6]
+
+
+@pytest.mark.parametrize("jobs", [2, 3, 4, 13])
+def test_predictions_equal_single_ones_to_the_bit(bundle: Bundle, latents: list[Tensor], jobs: int) -> None:
+    calls = (predicts(bundle, latents) * jobs)[:jobs]
+    for call, answer in zip(calls, bundle.answer(calls), strict=True):
+        assert torch.equal(answer, bundle.answer([call])[0])
 
 
 def test_a_prediction_does_not_depend_on_who_else_is_in_the_batch(bundle: Bundle, latents: list[Tensor]) -> None:
     one, other = predicts(bundle, latents), predicts(bundle, latents[::-1])
-    assert torch.equal(bundle.answer([one[0], one[2]])[0], bundle.answer([one[0], other[2]])[0])
+    assert torch.equal(bundle.answer([one[0], one[2]])[0], bundle.answer([other[2], other[1], one[0]])[2])
 
 
 def test_pictures_and_prompts_are_equal_to_the_bit_in_any_company(bundle: Bundle, latents: list[Tensor]) -> None:
