@@ -85,6 +85,8 @@ def test_the_page_shows_every_operation_and_its_fields(alice: TestClient, schema
     for field in ("guidance_scale", "Idempotency-Key", "Last-Event-ID", "pixel_sha256", "show_recipe"):
         assert field.lower() in page.lower()
     assert all(sampler in page for sampler in Sampler)
+    assert "-d &#39;{&#34;prompt&#34;: &#34;snowy mountains" in page
+    assert "at most 150" in page
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_nothing_inline(alice: TestClient) -> None:

@@ -33,7 +33,7 @@ LIMITS = (
     ("minimum", "at least {}"),
     ("maximum", "at most {}"),
     ("multipleOf", "a multiple of {}"),
-    ("minLength", "at least {} characters"),
+    ("minLength", "not shorter than {}"),
     ("maxLength", "at most {} characters"),
 )
 
@@ -108,7 +108,7 @@ def _operation(schema: Schema, base_url: str, method: str, path: str, operation:
         summary=operation.get("description", operation["summary"]),
         parameters=tuple(_parameter(schema, item) for item in operation.get("parameters", [])),
         body=tuple(_fields(schema, content.get("schema", {}))),
-        command=_command(schema, method, base_url + path, content),
+        command=_command(method, base_url + path, content),
         answers=tuple(_answer(schema, status, answer) for status, answer in operation["responses"].items()),
     )
 
@@ -116,7 +116,8 @@ def _operation(schema: Schema, base_url: str, method: str, path: str, operation:
 def _parameter(schema: Schema, item: Schema) -> Field:
     name = "Idempotency-Key" if item["name"] == "idempotency-key" else item["name"]
     text = item.get("description", "")
-    return Field(name, item["in"], _type(schema, item["schema"]), item.get("required", False), text)
+    kind = _name(schema, _resolve(schema, item["schema"]))
+    return Field(name, item["in"], kind, item.get("required", False), text)
 
 
 def _answer(schema: Schema, status: str, answer: Schema) -> Answer:
@@ -164,7 +165,7 @@ def _name(schema: Schema, whole: Schema) -> str:
 
 def _text(whole: Schema, part: Schema) -> str:
     """Say the limits and the default of a field in words, after its description."""
-    limits = [words.format(whole[key]) for key, words in LIMITS if key in whole]
+    limits = [words.format(_plain(whole[key])) for key, words in LIMITS if key in whole]
     default = part.get("default")
     if default is not None and default != "":
         limits.append(f"default {json.dumps(default)}")
@@ -172,13 +173,16 @@ def _text(whole: Schema, part: Schema) -> str:
     return " ".join(text for text in (description, ", ".join(limits)) if text)
 
 
-def _command(schema: Schema, method: str, url: str, content: Schema) -> str:
+def _plain(value: float) -> str:
+    return str(int(value)) if value == int(value) else str(value)
+
+
+def _command(method: str, url: str, content: Schema) -> str:
     """Return a curl command to paste; the cookie file is what makes the next command the same owner."""
     parts = ["curl", "-b cookies -c cookies"]
     if method != "GET":
         parts.append(f"-X {method}")
-    examples = _resolve(schema, content.get("schema", {})).get("examples") or content.get("examples")
     if content:
-        body = examples[-1] if isinstance(examples, list) else {}
+        body: Any = next(iter(content["schema"].get("examples", [])), {})
         parts.append(f"-H 'Content-Type: {JSON}' -d {shlex.quote(json.dumps(body))}")
     return " ".join([*parts, shlex.quote(url)])
