@@ -224,10 +224,17 @@ def test_the_end_of_standard_input_ends_it(folder: Path) -> None:
 
 
 def test_a_new_engine_takes_over_the_socket_and_the_old_one_leaves_it_alone(folder: Path) -> None:
-    old, new = start(folder), start(folder)
+    old = start(folder)
+    inode = old.client.socket.stat().st_ino
+
+    async def has_taken_over() -> bool:
+        return old.client.socket.stat().st_ino != inode
+
+    new = start(folder)
     try:
+        run(until(has_taken_over))
         old.process.terminate()
-        old.process.wait(15)
+        assert old.process.wait(15) == 0
         assert run(new.client.status())["state"] in ("loading", "ready", "failed")
     finally:
         end(old)

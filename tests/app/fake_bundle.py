@@ -1,0 +1,102 @@
+"""A bundle of a few lines that answers without networks, and a task with all that its listener heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from app.engine.engine import Engine
+from app.engine.task import Event, Finished, Progress, Task
+from models.bundle import Bundle
+from models.calls import Call, Decode, Encode, Predict
+from models.config import BundleConfig
+from models.recipe import Recipe
+from models.schedule import Schedule
+
+CPU = torch.device("cpu")
+CONFIG = BundleConfig(
+    latent_channels=4, unet_in_channels=4, vae_factor=8, width=64, height=64, context_width=2, max_tokens=8
+)
+
+
+def willing(calls: Sequence[Call]) -> None:
+    """Raise nothing for any calls."""
+    assert calls
+
+
+@dataclass
+class FakeBundle:
+    """Answers like a checkpoint, row by row, and remembers which calls came together."""
+
+    batches: list[list[Call]] = field(default_factory=list)
+    before: Callable[[Sequence[Call]], None] = willing
+    config: BundleConfig = CONFIG
+    schedule: Schedule = field(default_factory=lambda: Schedule.from_config({}))
+    device: torch.device = CPU
+    pixel: float = 0.0
+
+    def answer(self, calls: Sequence[Call]) -> list[Tensor]:
+        self.before(calls)
+        self.batches.append(list(calls))
+        return [self._one(call) for call in calls]
+
+    def _one(self, call: Call) -> Tensor:
+        match call:
+            case Encode():
+                return torch.full((8, 2), float(len(call.text)))
+            case Predict():
+                return torch.cat([call.sample * 0.1 + cond.mean() * 0.01 for cond in call.conds])
+            case Decode():
+                return F.interpolate(call.latents[:, :3], scale_factor=8.0) + self.pixel
+
+    @property
+    def predicts(self) -> list[list[Predict]]:
+        return [cast(list[Predict], batch) for batch in self.batches if isinstance(batch[0], Predict)]
+
+
+class Heard:
+    """A task with all that its listener heard."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.events: list[Event] = []
+        given = {"prompt": "a lake", "seed": 1, "width": 64, "height": 64, "steps": 4, **fields}
+        self.task = Task(Recipe.model_validate(given), self.events.append)
+
+    @property
+    def steps(self) -> list[int]:
+        return [event.step for event in self.events if isinstance(event, Progress)]
+
+    @property
+    def last(self) -> Event:
+        return self.events[-1]
+
+    @property
+    def pixels(self) -> Tensor:
+        assert isinstance(self.last, Finished), self.last
+        return self.last.pixels
+
+
+def engine_of(bundle: FakeBundle | None, **options: Any) -> Engine:
+    return Engine(lambda name: cast(Bundle, bundle), **options)  # noqa: ARG005
+
+
+def finish(engine: Engine, *heard: Heard) -> None:
+    for each in heard:
+        engine.submit(each.task)
+    for _ in range(10_000):
+        if not engine.step():
+            return
+    raise AssertionError("the engine did not come to an end")
+
+
+def step_until(engine: Engine, reached: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if reached():
+            return
+        assert engine.step()
+    raise AssertionError("that was never reached")
