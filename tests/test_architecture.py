@@ -39,9 +39,7 @@ RULES = {
     ),
     "values": Rule(("models/recipe.py", "models/checkpoint/facts.py"), (*HTTP, *ROWS, *TENSORS, "PIL"), ("models",)),
     "models": Rule(("models",), (*HTTP, *ROWS, "jinja2", "diffusers"), ("models",)),
-    "engine": Rule(
-        ("app/engine",), (*ROWS, "fastapi", "jinja2"), ("app.engine", "app.settings", "app.cli.flags", "models")
-    ),
+    "engine": Rule(("app/engine",), (*ROWS, "fastapi", "jinja2"), ("app.engine", "app.settings", "models")),
     "engine's client": Rule(
         ("app/engine/client.py", "app/engine/supervisor.py"),
         (*ROWS, *TENSORS),
@@ -60,7 +58,11 @@ RULES = {
             "models.checkpoint.facts",
         ),
     ),
-    "web": Rule(("app/web",), (*TENSORS, *ROWS), ("app.web", "app.services", "app.settings", "models.recipe")),
+    "web": Rule(
+        ("app/web",),
+        (*TENSORS, *ROWS),
+        ("app.web", "app.services", "app.settings", "models.recipe", "models.checkpoint.facts"),
+    ),
 }
 READS_ENVIRONMENT = {"app/settings.py", "app/__main__.py", "app/cli/browser.py"}
 OWN = ("app", "models", "tests")

@@ -1,0 +1,176 @@
+"""The commands: what they print, what they write, and how they say that a flag is wrong."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app import __version__, cli
+from app.bootstrap import ROOT
+from app.cli import bench, browser, flags, generate, models, serve
+from app.cli.bench import queue
+from app.settings import Settings
+from app.storage.metadata import read_recipe
+from models.recipe import Sampler
+
+PROMPT = "mountains by the lake"
+
+
+def refusal(main: object, argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that refuses its flags. Returns what it says, in one line."""
+    assert callable(main)
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    return " ".join(capsys.readouterr().err.split())
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["help"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in cli.COMMANDS)
+
+
+def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["paint"]) == 2
+    assert "no command 'paint'" in capsys.readouterr().err
+
+
+def test_flags_alone_mean_serve(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--port" in refusal(cli.main, ["--port", "many"], capsys)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_a_flag_of_serve(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        serve.main(["--help"])
+    said = capsys.readouterr().out
+    assert flags.flag(name) in said
+    assert flags.variable(name) in said
+
+
+def test_a_wrong_setting_in_the_environment_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEZZOTINT_MAX_PENDING", "0")
+    assert "--max-pending (MEZZOTINT_MAX_PENDING): Input should be" in refusal(serve.main, [], capsys)
+
+
+def test_serve_refuses_an_address_that_others_reach(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--public" in refusal(serve.main, ["--host", "0.0.0.0"], capsys)
+
+
+def test_serve_names_a_port_that_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = refusal(serve.main, ["--port", str(port), "--data", str(tmp_path)], capsys)
+    assert f"--port {port} on 127.0.0.1" in said
+    assert not list(tmp_path.iterdir()), "nothing was begun"
+
+
+@pytest.mark.parametrize(("host", "url"), [("127.0.0.1", "http://127.0.0.1:"), ("0.0.0.0", "http://127.0.0.1:")])
+def test_the_announced_address_can_be_opened(host: str, url: str) -> None:
+    with socket.create_server((host, 0)) as listener:
+        assert serve.address(listener) == f"{url}{listener.getsockname()[1]}"
+
+
+def test_generate_writes_pictures_that_carry_their_recipes(
+    tmp_path: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--seed=7", "--steps=2", "--count=2", "--sampler=euler", f"--output={tmp_path / 'lake.png'}"]
+    assert generate.main([PROMPT, *flags, f"--checkpoint={tiny_checkpoint}", "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{tmp_path / 'lake-1.png'}  seed 7\n{tmp_path / 'lake-2.png'}  seed 8\n"
+    assert said.err == ""
+    recipes = [read_recipe((tmp_path / f"lake-{number}.png").read_bytes()) for number in (1, 2)]
+    assert [recipe.seed for recipe in recipes if recipe] == [7, 8]
+    assert all(recipe and recipe.sampler is Sampler.EULER for recipe in recipes)
+    with Image.open(tmp_path / "lake-1.png") as image:
+        assert image.size == (128, 128), "the size of the checkpoint"
+
+
+def test_generate_names_its_file_and_keeps_those_that_are_there(
+    tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in "ab":
+        assert generate.main(["A lake!", "--steps=1", "--seed=3", f"--checkpoint={tiny_checkpoint}"]) == 0
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["a-lake-3-2.png", "a-lake-3.png"]
+    assert "seed 3" in capsys.readouterr().err, "the progress bar"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--steps", "0"], "--steps: Input should be greater than or equal to 1"),
+        (["--steps", "nan"], "--steps: Input should be a valid integer"),
+        (["--guidance-scale", "inf"], "--guidance-scale:"),
+        (["--seed", "lucky"], "--seed: Input should be a valid integer"),
+        (["--width", "100"], "--width: Input should be a multiple of 8"),
+        (["--sampler", "magic"], "--sampler: Input should be 'ddim'"),
+        (["--count", "9"], "--count:"),
+        (["--output", "no/such/folder/lake.png"], "--output: there is no folder no/such/folder"),
+    ],
+)
+def test_generate_names_a_wrong_flag(
+    tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], wrong: list[str], said: str
+) -> None:
+    assert said in refusal(generate.main, [PROMPT, *wrong, f"--checkpoint={tiny_checkpoint}"], capsys)
+
+
+def test_generate_names_a_checkpoint_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(generate.main, [PROMPT, f"--checkpoint={tmp_path}"], capsys)
+    assert "--checkpoint:" in said
+    assert "model_index.json is missing" in said
+
+
+def test_generate_says_which_words_are_unknown(
+    tmp_path: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--steps=1", f"--checkpoint={tiny_checkpoint}", f"--output={tmp_path / 'zebra.png'}", "--quiet"]
+    assert generate.main(["mountains with zebra", *flags]) == 0
+    assert "does not know: zebra" in capsys.readouterr().err
+
+
+def test_models_describes_a_checkpoint(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert models.main([str(tiny_checkpoint)]) == 0
+    assert "128 x 128 pixels" in capsys.readouterr().out
+    assert models.main([str(tiny_checkpoint), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["latent_channels"] == 4
+
+
+def test_models_says_what_is_wrong_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert models.main([str(tmp_path)]) == 1
+    assert "model_index.json is missing" in capsys.readouterr().err
+
+
+def test_bench_refuses_an_unknown_part(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no part 'speed'" in refusal(bench.main, ["speed"], capsys)
+
+
+def test_bench_writes_what_it_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, few in (("JOBS", 5), ("IMAGES", 200), ("PAGES", 0)):
+        monkeypatch.setattr(queue, name, few)
+    assert bench.main(["queue", "--json", str(tmp_path / "figures.json")]) == 0
+    report = json.loads((tmp_path / "figures.json").read_text())
+    assert all(figure["value"] > 0 for figure in report["queue"])
+    assert "jobs claimed" in capsys.readouterr().out
+
+
+def test_the_browser_is_the_one_that_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = tmp_path / "my-chromium"
+    named.touch(mode=0o755)
+    monkeypatch.setenv(browser.VARIABLE, str(named))
+    assert browser.find_browser() == named
+    monkeypatch.setenv(browser.VARIABLE, str(tmp_path / "none"))
+    assert browser.find_browser() is None
