@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from app.services import gallery, generate, share
 from app.services.errors import NotFound
@@ -59,10 +59,13 @@ def preview_png(
     job_id: str,
     v: Annotated[int | None, Query(description="The version wanted; a later one is sent if there is one.")] = None,
 ) -> Response:
-    """The newest preview of a running job. Owner only."""
+    """The newest preview of a running job; of one that is done, the way to its image. Owner only."""
     found = generate.preview(store, owner, job_id)
     if found is None:
-        raise NotFound("There is no preview of this job.")
+        image = generate.job_view(store, owner, job_id).image
+        if image is None:
+            raise NotFound("There is no preview of this job.")
+        return RedirectResponse(f"/images/{image.id}.png", status_code=303, headers={"Cache-Control": "no-store"})
     version, png = found
     return _image(png, PNG, {"Cache-Control": KEEP if v == version else "private, no-store"})
 

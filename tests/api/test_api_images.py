@@ -141,3 +141,10 @@ def test_a_running_job_shows_previews_to_its_owner_only(
     assert response.headers["content-security-policy"] == SANDBOX
     assert charlie.get(url).status_code == 404
     alice.delete(f"/api/jobs/{job_id}")
+
+
+def test_the_preview_of_a_finished_job_leads_to_its_image(alice: TestClient, charlie: TestClient) -> None:
+    job = finished(alice)
+    answer = alice.get(f"/jobs/{job['id']}/preview.png", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, job["image"]["url"])
+    assert charlie.get(f"/jobs/{job['id']}/preview.png").status_code == 404
