@@ -69,6 +69,7 @@ class Catalogue:
             sampler=str(Sampler(own.get("sampler", Sampler.DDIM))),
             width=int(own.get("width", facts.width)),
             height=int(own.get("height", facts.height)),
+            size_multiple=facts.size_multiple,
         )
 
     def unknown_words(self, name: str | None, prompt: str) -> list[str]:

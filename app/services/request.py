@@ -14,7 +14,6 @@ from models.recipe import MAX_SEED, MAX_STEPS, NegativePrompt, Prompt, Recipe, S
 
 MAX_COUNT = 8
 RANDOM_SEEDS = 2**32  # short enough to be read out, and what other programs accept
-GRANULARITY = 8
 
 
 class JobRequest(BaseModel):
@@ -71,7 +70,22 @@ class JobRequest(BaseModel):
                 f"The last of {self.count} images would have a seed above {MAX_SEED}; lower the seed or the count."
             )
             raise InvalidInput([{"field": "seed", "message": message}])
+        _check_size(fields, defaults.size_multiple)
         try:
             return [Recipe(**fields, seed=seed + number) for number in range(self.count)]
         except ValidationError as error:
             raise InvalidInput(explain(error)) from error
+
+
+def _check_size(fields: dict[str, Any], multiple: int) -> None:
+    errors = [
+        {
+            "field": side,
+            "message": f"Checkpoint {fields['checkpoint']!r} makes sizes that are a multiple of {multiple}; "
+            f"{fields[side]} is not, {max(1, round(fields[side] / multiple)) * multiple} would be.",
+        }
+        for side in ("width", "height")
+        if fields[side] % multiple
+    ]
+    if errors:
+        raise InvalidInput(errors)

@@ -99,7 +99,7 @@ class SharedImage:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a request gets that does not say otherwise, by checkpoint."""
+    """What a request gets that does not say otherwise, by checkpoint; its sizes must be multiples of `size_multiple`."""
 
     checkpoint: str
     steps: int
@@ -108,6 +108,7 @@ class Defaults:
     sampler: str
     width: int
     height: int
+    size_multiple: int = 8
 
 
 def utc(milliseconds: int) -> datetime:

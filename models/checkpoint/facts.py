@@ -69,7 +69,10 @@ class Card(BaseModel):
 
 
 class CheckpointFacts(BaseModel):
-    """What the user sees of a checkpoint. `words` groups what a small model knows; empty means no such limit."""
+    """What the user sees of a checkpoint. `words` groups what a small model knows; empty means no such limit.
+
+    `width` and `height` are the native size; every size must be a multiple of `size_multiple`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -80,6 +83,7 @@ class CheckpointFacts(BaseModel):
     latent_channels: int
     width: int
     height: int
+    size_multiple: int = 8
     defaults: dict[str, Any]
     examples: list[str]
     words: dict[str, list[str]]
@@ -102,6 +106,7 @@ def inspect(path: Path | str) -> CheckpointFacts:
         latent_channels=config.latent_channels,
         width=config.width,
         height=config.height,
+        size_multiple=config.vae_factor,
         defaults=files.defaults,
         examples=card.examples,
         words=card.words,

@@ -100,3 +100,19 @@ def test_a_damaged_checkpoint_is_named_with_its_problem_and_stops_nothing_else(t
         JobRequest(prompt="sunset").recipes(catalogue)
     assert refusal.value.status == 503
     assert str(tmp_path) not in refusal.value.message
+
+
+def test_a_size_that_the_checkpoint_cannot_make_is_refused_with_one_that_it_can(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "coarse", CARD)
+    (path / "vae/config.json").write_text(json.dumps(VAE | {"block_out_channels": [8, 8, 8, 8, 8]}))
+    coarse = Catalogue(settings(tmp_path, checkpoint=str(path)))
+    asked = {"prompt": "a lake", "checkpoint": "coarse"}
+
+    with pytest.raises(InvalidInput) as refusal:
+        JobRequest.model_validate({**asked, "width": 200, "height": 256}).recipes(coarse)
+
+    (error,) = refusal.value.errors
+    assert error["field"] == "width"
+    assert "multiple of 16" in error["message"]
+    assert "192 would be" in error["message"]
+    assert JobRequest.model_validate({**asked, "width": 192, "height": 256}).recipes(coarse)[0].width == 192
