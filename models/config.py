@@ -6,6 +6,7 @@ for something we have not built raises `ConfigError`. Knows no tensor.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -131,9 +132,14 @@ class VAEConfig:
     latents_std: tuple[float, ...] | None
 
     @property
+    def patch(self) -> int:
+        """Side of the squares of pixels that are folded into channels: 3 * patch**2 of them go in and come out."""
+        return math.isqrt(self.in_channels // 3)
+
+    @property
     def factor(self) -> int:
         """How many pixels one latent stands for, along one side."""
-        return int(2 ** (len(self.block_out_channels) - 1))
+        return int(2 ** (len(self.block_out_channels) - 1)) * self.patch
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Self:
@@ -157,6 +163,9 @@ class VAEConfig:
             latents_std=_statistics(config, "latents_std"),
         )
         _check_groups(channels, vae.norm_num_groups)
+        for key, count in (("in_channels", vae.in_channels), ("out_channels", vae.out_channels)):
+            if count != 3 * vae.patch**2:
+                raise ConfigError(f"{key} must be 3, or 3 times a square for pixels folded into channels, not {count}")
         for key in ("latents_mean", "latents_std"):
             values = getattr(vae, key)
             if values is not None and len(values) != vae.latent_channels:

@@ -1,7 +1,8 @@
 """The autoencoder between pixels and latents, arXiv:2112.10752 section 3.1.
 
 Parameter names are those of diffusers' `AutoencoderKL`. Latents here are as the network gives and takes them; scaling
-them for the U-Net is the bundle's work.
+them for the U-Net is the bundle's work. A network of 3 * p * p input and output channels works on pixels folded p x p
+into channels (`torch.pixel_unshuffle`), which is far cheaper than convolving them at full resolution.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class VAE(nn.Module):
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance of the latents, each (B, C, H/f, W/f)."""
-        moments = self.encoder(pixels)
+        moments = self.encoder(F.pixel_unshuffle(pixels, self.config.patch))
         if self.quant_conv is not None:
             moments = self.quant_conv(moments)
         mean, logvar = moments.chunk(2, dim=1)
@@ -43,8 +44,7 @@ class VAE(nn.Module):
         """Return pixels (B, 3, H, W), not clipped."""
         if self.post_quant_conv is not None:
             z = self.post_quant_conv(z)
-        pixels: Tensor = self.decoder(z)
-        return pixels
+        return F.pixel_shuffle(self.decoder(z), self.config.patch)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return (decoded mean, mean, logvar): reconstruction without sampling."""

@@ -99,7 +99,7 @@ class SharedImage:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a request gets that does not say otherwise, by checkpoint; its sizes must be multiples of `size_multiple`."""
+    """What a request gets that does not say otherwise, by checkpoint; sizes must be multiples of `size_multiple`."""
 
     checkpoint: str
     steps: int

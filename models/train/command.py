@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         case "decoder":
             decoder.train(
                 folder,
-                decoder.Plan(options.steps, options.decay, options.batch or 4, options.learning_rate or 1.5e-3),
+                decoder.Plan(options.steps, options.decay, options.batch or 4, options.learning_rate or 5e-4),
             )
         case "export":
             from .export import export_folder
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=12_000, help="train up to this step")
     parser.add_argument("--decay", type=int, default=3_000, help="of these, lower the learning rate over the last ones")
     parser.add_argument("--batch", type=int, help="pictures a step (diffusion 16, decoder 4)")
-    parser.add_argument("--learning-rate", type=float, help="diffusion 8e-4, decoder 1.5e-3")
+    parser.add_argument("--learning-rate", type=float, help="diffusion 8e-4, decoder 5e-4")
     return parser
 
 

@@ -24,10 +24,10 @@ from ..config import VAEConfig
 from ..vae import VAE
 from . import shapes
 from .pictures import HELD_OUT, picture_of, to_pixels
-from .principal import PATCH, PICTURES, Principal, build_encoder
+from .principal import Principal, autoencoder
 
-CROP = 8 * PATCH
 MAX_NOISE = 0.12  # in units of the first latent channel's standard deviation
+PICTURES = 5000
 SAVE_EVERY = 200
 
 
@@ -38,7 +38,7 @@ class Plan:
     steps: int
     decay: int
     batch: int = 4
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 5e-4
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -49,7 +49,7 @@ def train(folder: Path, plan: Plan) -> VAE:
     """Train, or go on training, the autoencoder in `folder`; its encoder is built and does not move."""
     torch.manual_seed(plan.seed)
     principal = Principal.load(folder / "principal.safetensors")
-    vae = new(principal)
+    vae = autoencoder(principal)
     optimizer = torch.optim.AdamW(_trained(vae), plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
     first = _resume(folder, vae, optimizer)
     pool = np.stack([picture_of(number) for number in tqdm(range(PICTURES), "pictures")])
@@ -58,7 +58,7 @@ def train(folder: Path, plan: Plan) -> VAE:
         rng = np.random.default_rng((plan.seed, step))
         for group in optimizer.param_groups:
             group["lr"] = plan.learning_rate * plan.rate(step)
-        loss = decoder_loss(vae, principal, to_pixels(_crops(pool, plan.batch, rng)), rng)
+        loss = decoder_loss(vae, principal, to_pixels(_batch(pool, plan.batch, rng)), rng)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(_trained(vae), 1.0)
@@ -68,13 +68,6 @@ def train(folder: Path, plan: Plan) -> VAE:
             with open(folder / "decoder.jsonl", "a") as file:
                 file.write(json.dumps(entry | {"psnr": psnr(vae, principal)}) + "\n")
             _save(folder, vae, optimizer, step + 1)
-    return vae
-
-
-def new(principal: Principal) -> VAE:
-    """Return an autoencoder with the encoder of `principal` and a fresh decoder."""
-    vae = VAE(VAEConfig.from_dict(shapes.VAE))
-    build_encoder(vae, principal)
     return vae
 
 
@@ -108,14 +101,10 @@ def _save(folder: Path, vae: VAE, optimizer: torch.optim.Optimizer, step: int) -
         temporary.replace(folder / name)
 
 
-def _crops(pool: NDArray[np.uint8], batch: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Cut squares on the grid of the patches, half of them mirrored."""
-    crops = []
-    for _ in range(batch):
-        y, x = PATCH * rng.integers(0, (pool.shape[1] - CROP) // PATCH + 1, 2)
-        crop = pool[rng.integers(len(pool)), y : y + CROP, x : x + CROP]
-        crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
-    return np.stack(crops)
+def _batch(pool: NDArray[np.uint8], batch: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Pick pictures, half of them mirrored."""
+    chosen = pool[rng.integers(0, len(pool), batch)]
+    return np.stack([picture[:, ::-1] if rng.random() < 0.5 else picture for picture in chosen])
 
 
 def decoder_loss(vae: VAE, principal: Principal, pixels: Tensor, rng: np.random.Generator) -> Tensor:

@@ -8,17 +8,19 @@ IMAGE_SIZE = 256
 LATENT_SIZE = 16
 CONTEXT = 32  # tokens; the longest caption of the grammar has fewer
 
+PATCH = 16  # pixels a side that are folded into channels
+
 VAE: dict[str, Any] = {
     "_class_name": "AutoencoderKL",
-    "in_channels": 3,
-    "out_channels": 3,
+    "in_channels": 3 * PATCH**2,
+    "out_channels": 3 * PATCH**2,
     "latent_channels": 16,
-    "block_out_channels": [16, 32, 64, 64, 96],
-    "down_block_types": ["DownEncoderBlock2D"] * 5,
-    "up_block_types": ["UpDecoderBlock2D"] * 5,
+    "block_out_channels": [160],
+    "down_block_types": ["DownEncoderBlock2D"],
+    "up_block_types": ["UpDecoderBlock2D"],
     "layers_per_block": 1,
     "norm_num_groups": 8,
-    "sample_size": IMAGE_SIZE,
+    "sample_size": LATENT_SIZE,
     "scaling_factor": 1.0,
     "act_fn": "silu",
 }

@@ -90,3 +90,32 @@ def test_every_parameter_can_be_trained() -> None:
 def test_it_names_the_key_that_it_cannot_build(config: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError, match=field):
         VAEConfig.from_dict(config)
+
+
+@torch.no_grad()
+def test_pixels_folded_into_channels_give_diffusers_the_same_network() -> None:
+    theirs = make_vae(
+        in_channels=12,
+        out_channels=12,
+        block_out_channels=(16, 16),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=8,
+    )
+    ours = VAE(VAEConfig.from_dict(dict(theirs.config))).eval()
+    ours.load_state_dict(theirs.state_dict())
+    pixels = torch.randn(1, 3, 32, 48, generator=torch.Generator().manual_seed(1))
+
+    mean, _ = ours.encode(pixels)
+
+    assert ours.config.factor == 4
+    assert mean.shape == (1, 4, 8, 12)
+    wanted = theirs.encode(torch.nn.functional.pixel_unshuffle(pixels, 2)).latent_dist.mean
+    assert relative_error(mean, wanted) <= TOLERANCE
+    decoded = torch.nn.functional.pixel_shuffle(theirs.decode(mean).sample, 2)
+    assert relative_error(ours.decode(mean), decoded) <= TOLERANCE
+
+
+def test_channels_that_are_no_pixels_are_refused() -> None:
+    with pytest.raises(ConfigError, match="in_channels must be 3, or 3 times a square"):
+        VAEConfig.from_dict({"in_channels": 4, "out_channels": 3, "norm_num_groups": 8})
