@@ -9,6 +9,7 @@ import os
 import sys
 
 OLDEST = (3, 11)
+EXTRAS = {"test": "dev", "train": "train"}  # optional dependencies that a command needs
 
 
 def main(argv: list[str]) -> int:
@@ -22,7 +23,7 @@ def main(argv: list[str]) -> int:
     from app import bootstrap
 
     try:
-        python = bootstrap.ensure("dev" if argv[:1] == ["test"] else None)
+        python = bootstrap.ensure(EXTRAS.get(argv[0]) if argv else None)
     except (bootstrap.SetupError, OSError) as error:
         print(f"Mezzotint could not be set up. {error}", file=sys.stderr)
         return 1

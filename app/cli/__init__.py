@@ -21,7 +21,7 @@ COMMANDS = {
     "models": Command("app.cli.models", "list the checkpoints and what is in them"),
     "doctor": Command("app.cli.doctor", "say what this machine has and what is wrong with it"),
     "bench": Command("app.cli.bench", "measure this machine"),
-    "train": Command("models.train", "train the embedded model again"),
+    "train": Command("models.train.command", "train the embedded model again"),
     "test": Command("app.cli.test", "run the tests (further arguments go to pytest)"),
     "engine": Command("app.engine.server", "run the engine process alone (serve starts it by itself)"),
 }
