@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 
 from . import decoder, diffusion, latents, shapes
+from .plan import Plan
 from .principal import Principal
 
 STAGES = ("world", "principal", "latents", "diffusion", "decoder", "export", "sheet")
@@ -35,13 +36,11 @@ def main(argv: list[str] | None = None) -> int:
             principal = Principal.load(folder / "principal.safetensors")
             latents.encode(principal, folder / "latents", range(options.chunks))
         case "diffusion":
-            plan = diffusion.Plan(options.steps, options.decay, options.batch or 16, options.learning_rate or 8e-4)
+            plan = Plan(options.steps, options.decay, options.batch or 16, options.learning_rate or 8e-4)
             diffusion.Run(folder, plan).train()
         case "decoder":
-            decoder.train(
-                folder,
-                decoder.Plan(options.steps, options.decay, options.batch or 4, options.learning_rate or 5e-4),
-            )
+            plan = Plan(options.steps, options.decay, options.batch or 4, options.learning_rate or 5e-4, warm_up=50)
+            decoder.train(folder, plan)
         case "export":
             from .export import export_folder
 

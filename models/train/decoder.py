@@ -1,14 +1,12 @@
 """Train the decoder of the embedded model on the latents of `principal.py`, with noise added to them.
 
-The noise makes it forgive the small errors of a U-Net: without it, pictures get a mosaic look. Like the diffusion
-training it can be prolonged: the learning rate falls over the last `decay` steps of whatever `steps` says.
+The noise makes it forgive the small errors of a U-Net: without it, pictures get a mosaic look.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +22,12 @@ from ..config import VAEConfig
 from ..vae import VAE
 from . import shapes
 from .pictures import HELD_OUT, picture_of, to_pixels
+from .plan import Plan
 from .principal import Principal, autoencoder
 
 MAX_NOISE = 0.12  # in units of the first latent channel's standard deviation
 PICTURES = 5000
 SAVE_EVERY = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """`steps` in all, of which the last `decay` bring the learning rate down to 0."""
-
-    steps: int
-    decay: int
-    batch: int = 4
-    learning_rate: float = 5e-4
-    seed: int = 0
-
-    def rate(self, step: int) -> float:
-        return min(1.0, (step + 1) / 50, max(0.0, (self.steps - step) / max(self.decay, 1)))
 
 
 def train(folder: Path, plan: Plan) -> VAE:
@@ -57,7 +42,7 @@ def train(folder: Path, plan: Plan) -> VAE:
     for step in tqdm(range(first, plan.steps), "decoder", initial=first, total=plan.steps):
         rng = np.random.default_rng((plan.seed, step))
         for group in optimizer.param_groups:
-            group["lr"] = plan.learning_rate * plan.rate(step)
+            group["lr"] = plan.rate(step)
         loss = decoder_loss(vae, principal, to_pixels(_batch(pool, plan.batch, rng)), rng)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

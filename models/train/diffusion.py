@@ -1,15 +1,10 @@
-"""Train the U-Net and, jointly, the text encoder: v-prediction at zero terminal SNR with caption dropout and EMA.
-
-The learning rate is constant and falls to 0 over the last `decay` steps, so that a run can be prolonged: resume with
-more steps.
-"""
+"""Train the U-Net and, jointly, the text encoder: v-prediction at zero terminal SNR with caption dropout and EMA."""
 
 from __future__ import annotations
 
 import copy
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,27 +20,13 @@ from ..unet import UNet
 from . import shapes
 from .latents import Latents
 from .pictures import scene_of
+from .plan import Plan
 from .scene import caption
 from .words import Words, text_model
 
 DROPOUT = 0.1  # share of captions left empty, for classifier-free guidance (arXiv:2207.12598 algorithm 1)
 EMA = 0.999
 SAVE_EVERY = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """`steps` in all, of which the last `decay` bring the learning rate down to 0."""
-
-    steps: int
-    decay: int
-    batch: int = 16
-    learning_rate: float = 8e-4
-    seed: int = 0
-
-    def rate(self, step: int) -> float:
-        """Share of the learning rate at a step: warm-up over 200, then 1, then linearly to 0."""
-        return min(1.0, (step + 1) / 200, max(0.0, (self.steps - step) / max(self.decay, 1)))
 
 
 class Networks(nn.Module):
@@ -123,7 +104,7 @@ class Run:
     def _advance(self) -> float:
         rng = np.random.default_rng((self.plan.seed, self.step))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.learning_rate * self.plan.rate(self.step)
+            group["lr"] = self.plan.rate(self.step)
         latents, tokens = self._batch(rng)
         timestep = torch.from_numpy(rng.integers(0, len(self.schedule.alphas_cumprod), len(latents)))
         noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))

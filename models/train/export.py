@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from ..vae import VAE
 from . import decoder, shapes
-from .diffusion import Networks, Plan, Run
+from .diffusion import Networks, Run
 from .pictures import HELD_OUT, picture_of, to_pixels
+from .plan import Plan
 from .scene import grammar_words, vocabulary
 from .words import Words
 

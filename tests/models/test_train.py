@@ -19,6 +19,7 @@ from models.run import run
 from models.train import decoder, diffusion, latents
 from models.train.export import EXAMPLES, export_folder
 from models.train.pictures import HELD_OUT, picture_of, scene_of, to_pixels
+from models.train.plan import Plan
 from models.train.principal import Principal, autoencoder
 from models.train.render import render
 from models.train.scene import TERRAINS, THINGS, TIMES, Scene, caption, grammar_words, sample_scene, vocabulary
@@ -41,8 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, principal: Principal) -> It
         patch.setattr(latents, "CHUNK", 20)
         patch.setattr(decoder, "PICTURES", 4)
         latents.encode(principal, folder / "latents", range(2))
-        diffusion.Run(folder, diffusion.Plan(steps=2, decay=1, batch=2)).train()
-        decoder.train(folder, decoder.Plan(steps=2, decay=1, batch=2))
+        diffusion.Run(folder, Plan(steps=2, decay=1, batch=2)).train()
+        decoder.train(folder, Plan(steps=2, decay=1, batch=2))
         yield folder
 
 
@@ -131,7 +132,7 @@ def test_the_first_latent_is_the_coarsest(principal: Principal) -> None:
 
 
 def test_training_resumes_where_it_stopped(folder: Path) -> None:
-    resumed = diffusion.Run(folder, diffusion.Plan(steps=3, decay=1, batch=2))
+    resumed = diffusion.Run(folder, Plan(steps=3, decay=1, batch=2))
     assert (resumed.step, resumed.samples) == (2, 4)
 
     resumed.train()
@@ -142,7 +143,7 @@ def test_training_resumes_where_it_stopped(folder: Path) -> None:
 
 
 def test_the_loss_of_a_perfect_prediction_is_nothing(folder: Path) -> None:
-    trained = diffusion.Run(folder, diffusion.Plan(steps=2, decay=1))
+    trained = diffusion.Run(folder, Plan(steps=2, decay=1))
     latent, noise = torch.full((3, 16, 2, 2), 0.5), torch.full((3, 16, 2, 2), -1.5)
     timestep = torch.tensor([0, 500, 999])
     alpha = trained.schedule.alphas_cumprod[timestep][:, None, None, None]
@@ -180,3 +181,9 @@ def test_every_thing_time_and_terrain_has_a_word() -> None:
 
     for name in (*THINGS, *TERRAINS, *(time for time in TIMES)):
         assert any(name in way for way in said), name
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    plan = Plan(steps=1000, decay=400, learning_rate=1.0, warm_up=10)
+
+    assert [round(plan.rate(step), 3) for step in (0, 4, 9, 500, 600, 800, 1000)] == [0.1, 0.5, 1, 1, 1, 0.5, 0]
