@@ -21,12 +21,28 @@ from . import shapes
 from .latents import Latents
 from .pictures import scene_of
 from .plan import Plan
-from .scene import caption
+from .render import X_OF
+from .scene import Scene, caption
 from .words import Words, text_model
 
 DROPOUT = 0.1  # share of captions left empty, for classifier-free guidance (arXiv:2207.12598 algorithm 1)
 EMA = 0.999
+FOCUS = 6.0
 SAVE_EVERY = 200
+
+
+def focus_of(scene: Scene, size: int) -> Tensor:
+    """Return weights (1, size, size): FOCUS where the thing in front stands, 1 elsewhere.
+
+    It fills few places, so what the loss gains from drawing the right one is little: without this, 100,000 samples
+    taught the shapes of things but not which word asks for which.
+    """
+    weights = torch.ones(1, size, size)
+    if scene.thing is not None:
+        x = round(X_OF[scene.thing_at] * size)
+        reach = round(0.2 * size)
+        weights[:, round(0.36 * size) : round(0.94 * size), max(0, x - reach) : x + reach] = FOCUS
+    return weights
 
 
 class Networks(nn.Module):
@@ -105,10 +121,11 @@ class Run:
         rng = np.random.default_rng((self.plan.seed, self.step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step)
-        latents, tokens = self._batch(rng)
-        timestep = torch.from_numpy(rng.integers(0, len(self.schedule.alphas_cumprod), len(latents)))
+        latents, tokens, focus = self._batch(rng)
+        share = np.sqrt(rng.random(len(latents)))  # high noise levels, where it is decided what is drawn, more often
+        timestep = torch.from_numpy((share * len(self.schedule.alphas_cumprod)).astype(np.int64))
         noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
-        loss = self.loss(self.networks, latents, noise, timestep, tokens)
+        loss = self.loss(self.networks, latents, noise, timestep, tokens, focus)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
@@ -118,23 +135,33 @@ class Run:
         self._update_average()
         return loss.item()
 
-    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         chosen = rng.integers(0, len(self.latents.numbers), self.plan.batch)
         speech = Random(int(rng.integers(2**31)))
-        captions = [
-            "" if speech.random() < DROPOUT else caption(scene_of(self.latents.numbers[i]), speech) for i in chosen
-        ]
-        return self.latents.pick(chosen), self.words.tokens(captions)
+        scenes = [scene_of(self.latents.numbers[i]) for i in chosen]
+        captions = ["" if speech.random() < DROPOUT else caption(scene, speech) for scene in scenes]
+        focus = torch.stack([focus_of(scene, self.latents.latents.shape[-1]) for scene in scenes])
+        return self.latents.pick(chosen), self.words.tokens(captions), focus
 
-    def loss(self, networks: nn.Module, latents: Tensor, noise: Tensor, timestep: Tensor, tokens: Tensor) -> Tensor:
-        """Mean squared error of v (arXiv:2202.00512 appendix D) at given timesteps; plain weighting, as measured."""
+    def loss(
+        self,
+        networks: nn.Module,
+        latents: Tensor,
+        noise: Tensor,
+        timestep: Tensor,
+        tokens: Tensor,
+        focus: Tensor | None = None,
+    ) -> Tensor:
+        """Mean squared error of v (arXiv:2202.00512 appendix D); `focus` (B, 1, h, w) weighs places of the picture."""
         alpha = self.schedule.alphas_cumprod[timestep][:, None, None, None]
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
         with torch.autocast("cpu", torch.bfloat16):
             prediction = networks(noisy, timestep, tokens)
-        error: Tensor = (prediction.float() - target).square().mean()
-        return error
+        error = (prediction.float() - target).square()
+        weights = torch.ones(1) if focus is None else focus
+        weighted: Tensor = (error * weights).mean() / weights.mean()
+        return weighted
 
     @torch.no_grad()
     def _update_average(self) -> None:
