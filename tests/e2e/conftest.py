@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from app.cli.browser import find_browser
 from app.cli.local_server import LocalServer, post, wait
@@ -42,6 +42,7 @@ def browser() -> Iterator[Browser]:
     if found is None:
         reason = "no Chromium on this machine; install one, or name it in MEZZOTINT_BROWSER"
         pytest.fail(reason) if os.environ.get("REQUIRE_BROWSER", "") not in ("", "0") else pytest.skip(reason)
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--disable-dev-shm-usage"])
         yield browser
@@ -102,3 +103,11 @@ def owned(new_context: NewContext, exhibit: Exhibit, server: LocalServer) -> Cal
         return context.new_page()
 
     return open_page
+
+
+@pytest.fixture(autouse=True)
+def server_log(server: LocalServer) -> Iterator[None]:
+    """Show with a failed test what the server said during it."""
+    before = len(server.log)
+    yield
+    print("\n".join(server.log[before:]))

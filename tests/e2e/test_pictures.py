@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from app.cli.local_server import LocalServer
+from app.web.events import GATHER_SECONDS
 from tests.e2e.conftest import PATIENCE_MS, NewContext
 
 pytestmark = pytest.mark.browser
@@ -116,8 +118,8 @@ def test_two_browsers_see_only_their_own(page: Page, new_context: NewContext) ->
     bob = new_context().new_page()
     alices = ask(page, "stars", seed="1")
     bobs = ask(bob, "a cabin", seed="2")
-    for card in (alices, bobs):
-        be_done(card)
+    be_done(alices)
+    be_done(bobs)
     expect(page.locator("article.card")).to_have_count(1)
     path = bobs.get_by_role("link", name="Open").get_attribute("href")
     assert path is not None
@@ -127,6 +129,28 @@ def test_two_browsers_see_only_their_own(page: Page, new_context: NewContext) ->
     page.goto("/images")
     expect(page.get_by_role("main").get_by_role("img", name="stars")).to_have_count(1)
     expect(page.get_by_role("main").get_by_role("img", name="cabin")).to_have_count(0)
+
+
+def test_a_script_that_comes_late_does_not_cost_the_live_updates(page: Page) -> None:
+    def delay(route: Route) -> None:
+        time.sleep(1)
+        route.continue_()
+
+    page.route("**/hx-sse*", delay)
+    be_done(ask(page, PROMPT))
+
+
+def test_an_answer_that_comes_late_does_not_undo_what_the_stream_has_shown(page: Page) -> None:
+    def delay(route: Route) -> None:
+        answer = route.fetch()
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while not page.request.get("/api/images").json()["images"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(3 * GATHER_SECONDS)
+        route.fulfill(response=answer)
+
+    page.route("**/jobs", delay)
+    be_done(ask(page, PROMPT))
 
 
 def test_a_picture_can_be_cancelled_and_started_again(page: Page) -> None:
