@@ -12,7 +12,7 @@ from app.services.errors import InvalidInput
 from app.web.dependencies import CatalogueDep, EngineStatus, EngineStatusDep, Owner, StoreDep
 from app.web.pages import recipe_form
 from app.web.pages.recipe_form import RecipeForm
-from app.web.templating import fragment, is_fragment, partial, render, render_job_card, render_jobs
+from app.web.templating import fragment, is_fragment, render, render_job_card, render_jobs
 
 router = APIRouter()
 Fields = Annotated[dict[str, str], Depends(recipe_form.form_fields)]
@@ -31,7 +31,7 @@ def studio(
 def submit(
     request: Request, owner: Owner, store: StoreDep, catalogue: CatalogueDep, engine: EngineStatusDep, fields: Fields
 ) -> Response:
-    """Queue what the form asks for."""
+    """Queue what the form asks for. Its cards come by the stream: a late answer must not undo what that has shown."""
     try:
         group = generate.submit(store, catalogue, owner, recipe_form.request_of(fields))
     except InvalidInput as error:
@@ -40,9 +40,7 @@ def submit(
     if not is_fragment(request):
         seed = "" if fields.get("seed", "").strip() else "&new_seed=1"
         return RedirectResponse(f"/?job={group.jobs[0].id}{seed}", status_code=303)
-    form = recipe_form.returned(catalogue, fields)
-    cards = partial("jobs", render_jobs(request, generate.recent_jobs(store, owner)))
-    return HTMLResponse(fragment(request, "_recipe_form.html", form=form) + cards)
+    return HTMLResponse(fragment(request, "_recipe_form.html", form=recipe_form.returned(catalogue, fields)))
 
 
 @router.post("/prompt/check")
@@ -67,9 +65,9 @@ def cancel(request: Request, owner: Owner, store: StoreDep, job_id: str) -> Resp
 
 @router.post("/jobs/{job_id}/retry")
 def retry(request: Request, owner: Owner, store: StoreDep, job_id: str) -> Response:
-    """Queue a failed or cancelled job again."""
+    """Queue a failed or cancelled job again; its card comes by the stream."""
     generate.retry(store, owner, job_id)
-    return _cards(request, store, owner)
+    return Response(status_code=204) if is_fragment(request) else _back()
 
 
 @router.post("/jobs/{job_id}/dismiss")
