@@ -21,6 +21,7 @@ from . import shapes
 from .latents import Latents
 from .pictures import scene_of
 from .plan import Plan
+from .probe import Probe
 from .render import X_OF
 from .scene import Scene, caption
 from .words import Words, text_model
@@ -28,17 +29,18 @@ from .words import Words, text_model
 DROPOUT = 0.1  # share of captions left empty, for classifier-free guidance (arXiv:2207.12598 algorithm 1)
 EMA = 0.999
 FOCUS = 6.0
+PROBE_RATE, PROBE_WEIGHT = 3e-3, 0.1
 SAVE_EVERY = 200
 
 
-def focus_of(scene: Scene, size: int) -> Tensor:
-    """Return weights (1, size, size): FOCUS where the thing in front stands, 1 elsewhere.
+def focus_of(scene: Scene | None, size: int) -> Tensor:
+    """Return weights (1, size, size): FOCUS where the thing in front of a described scene stands, 1 elsewhere.
 
     It fills few places, so what the loss gains from drawing the right one is little: without this, 100,000 samples
     taught the shapes of things but not which word asks for which.
     """
     weights = torch.ones(1, size, size)
-    if scene.thing is not None:
+    if scene is not None and scene.thing is not None:
         x = round(X_OF[scene.thing_at] * size)
         reach = round(0.2 * size)
         weights[:, round(0.36 * size) : round(0.94 * size), max(0, x - reach) : x + reach] = FOCUS
@@ -53,8 +55,13 @@ class Networks(nn.Module):
         self.unet = UNet(UNetConfig.from_dict(shapes.UNET))
         self.text_encoder = text_model(words)
 
-    def forward(self, noisy: Tensor, timestep: Tensor, tokens: Tensor) -> Tensor:
-        context = self.text_encoder(input_ids=tokens).last_hidden_state
+    def encode(self, tokens: Tensor) -> Tensor:
+        """Return the hidden states (B, T, D) of token rows (B, T)."""
+        with torch.autocast("cpu", torch.bfloat16):
+            states: Tensor = self.text_encoder(input_ids=tokens).last_hidden_state
+        return states
+
+    def forward(self, noisy: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         prediction: Tensor = self.unet(noisy, timestep, context)
         return prediction
 
@@ -71,6 +78,8 @@ class Run:
         self.optimizer = torch.optim.AdamW(
             self.networks.parameters(), plan.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
         )
+        self.probe = Probe(shapes.TEXT["hidden_size"])  # not kept: it learns again within a hundred steps
+        self.probe_optimizer = torch.optim.AdamW(self.probe.parameters(), PROBE_RATE)
         self.schedule = Schedule.from_config(shapes.SCHEDULER)
         self.latents = Latents(folder / "latents")
         self.step, self.samples, self.seconds = 0, 0, 0.0
@@ -121,27 +130,32 @@ class Run:
         rng = np.random.default_rng((self.plan.seed, self.step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step)
-        latents, tokens, focus = self._batch(rng)
+        latents, tokens, scenes = self._batch(rng)
+        focus = torch.stack([focus_of(scene, latents.shape[-1]) for scene in scenes])
         share = np.sqrt(rng.random(len(latents)))  # high noise levels, where it is decided what is drawn, more often
         timestep = torch.from_numpy((share * len(self.schedule.alphas_cumprod)).astype(np.int64))
         noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
-        loss = self.loss(self.networks, latents, noise, timestep, tokens, focus)
+        context = self.networks.encode(tokens)
+        loss = self.loss(self.networks, latents, noise, timestep, context, focus)
+        told = self.probe.loss(context, scenes)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self.probe_optimizer.zero_grad(set_to_none=True)
+        (loss + PROBE_WEIGHT * told).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.networks.parameters(), 1.0)
         self.optimizer.step()
+        self.probe_optimizer.step()
         self.step += 1
         self.samples += len(latents)
         self._update_average()
         return loss.item()
 
-    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, list[Scene | None]]:
+        """Pick latents and captions; the scene is None where the caption was left empty."""
         chosen = rng.integers(0, len(self.latents.numbers), self.plan.batch)
         speech = Random(int(rng.integers(2**31)))
-        scenes = [scene_of(self.latents.numbers[i]) for i in chosen]
-        captions = ["" if speech.random() < DROPOUT else caption(scene, speech) for scene in scenes]
-        focus = torch.stack([focus_of(scene, self.latents.latents.shape[-1]) for scene in scenes])
-        return self.latents.pick(chosen), self.words.tokens(captions), focus
+        scenes = [None if speech.random() < DROPOUT else scene_of(self.latents.numbers[i]) for i in chosen]
+        captions = ["" if scene is None else caption(scene, speech) for scene in scenes]
+        return self.latents.pick(chosen), self.words.tokens(captions), scenes
 
     def loss(
         self,
@@ -149,7 +163,7 @@ class Run:
         latents: Tensor,
         noise: Tensor,
         timestep: Tensor,
-        tokens: Tensor,
+        context: Tensor,
         focus: Tensor | None = None,
     ) -> Tensor:
         """Mean squared error of v (arXiv:2202.00512 appendix D); `focus` (B, 1, h, w) weighs places of the picture."""
@@ -157,7 +171,7 @@ class Run:
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
         with torch.autocast("cpu", torch.bfloat16):
-            prediction = networks(noisy, timestep, tokens)
+            prediction = networks(noisy, timestep, context)
         error = (prediction.float() - target).square()
         weights = torch.ones(1) if focus is None else focus
         weighted: Tensor = (error * weights).mean() / weights.mean()

@@ -152,7 +152,7 @@ def test_the_loss_of_a_perfect_prediction_is_nothing(folder: Path) -> None:
         def forward(self, *_: torch.Tensor) -> torch.Tensor:
             return alpha.sqrt() * noise - (1 - alpha).sqrt() * latent
 
-    assert float(trained.loss(Oracle(), latent, noise, timestep, torch.zeros(3, 32))) == 0
+    assert float(trained.loss(Oracle(), latent, noise, timestep, torch.zeros(3, 32, 192))) == 0
 
 
 def test_an_export_loads_and_draws(folder: Path, tmp_path: Path) -> None:
