@@ -39,7 +39,9 @@ RULES = {
     ),
     "values": Rule(("models/recipe.py", "models/checkpoint/facts.py"), (*HTTP, *ROWS, *TENSORS, "PIL"), ("models",)),
     "models": Rule(("models",), (*HTTP, *ROWS, "jinja2", "diffusers"), ("models",)),
-    "engine": Rule(("app/engine",), (*ROWS, "fastapi", "jinja2"), ("app.engine", "app.settings", "models")),
+    "engine": Rule(
+        ("app/engine",), (*ROWS, "fastapi", "jinja2"), ("app.engine", "app.settings", "app.__version__", "models")
+    ),
     "engine's client": Rule(
         ("app/engine/client.py", "app/engine/supervisor.py"),
         (*ROWS, *TENSORS),

@@ -9,6 +9,7 @@ import sys
 
 from app import main as web
 from app.cli.flags import add_settings, settings_of
+from app.engine import log
 from app.settings import Settings
 from app.web.security import UnsafeBind, require_safe_bind
 
@@ -31,6 +32,7 @@ def main(argv: list[str]) -> int:
     )
     add_settings(parser)
     settings = settings_of(parser, parser.parse_args(argv))
+    log.configure()
     try:
         require_safe_bind(settings)
     except UnsafeBind as error:

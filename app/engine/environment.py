@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
+
+from app import __version__
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -19,13 +20,5 @@ def environment(bundle: Bundle) -> dict[str, str]:
         "device": bundle.device.type,
         "dtype": str(bundle.dtype).removeprefix("torch."),
         "torch": str(torch.__version__),
-        "version": own_version(),
+        "version": __version__,
     }
-
-
-def own_version() -> str:
-    """Return the installed version of this program, or `source` where it runs without being installed."""
-    try:
-        return version("mezzotint")
-    except PackageNotFoundError:
-        return "source"
