@@ -32,12 +32,12 @@ def main(argv: list[str]) -> int:
     )
     add_settings(parser)
     settings = settings_of(parser, parser.parse_args(argv))
-    log.configure()
     try:
         require_safe_bind(settings)
     except UnsafeBind as error:
         parser.error(str(error))
     listener = _listen(parser, settings)
+    log.configure()
     server = Server(web.make_server(web.create_app(settings), settings).config)
     server.run(sockets=[listener])
     return 0 if server.started else 1
