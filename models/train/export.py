@@ -31,15 +31,15 @@ DEFAULTS = {
 }
 EXAMPLES = [
     "snowy mountains at sunset with a cabin on the left",
-    "a lighthouse on the right by the sea at night, stars and a full moon on the left",
-    "northern lights, snowy peaks by a lake at night with pine trees on the right",
-    "a sailboat in the middle by the ocean at sunset, islands behind, the sun on the left",
-    "dunes in the desert at dawn with a cactus on the left and the sun on the right",
-    "rolling hills in a field of flowers by day with a windmill on the right and clouds",
-    "a city skyline by a lake at dusk with a full moon in the middle and stars",
-    "a tent on the left along a river at twilight, mountains behind, a crescent moon",
-    "palm trees on the right by the sea in the morning with clouds",
-    "green hills along a river on a clear day with birch trees in the center",
+    "a lighthouse by the sea at night, rolling hills behind, a crescent moon",
+    "northern lights, islands beside a lake at night with a sailboat",
+    "snowy mountains in the snow on a clear day with a cabin",
+    "sand dunes in the desert at sundown with a cactus",
+    "snow-capped mountains by the sea at sunrise with a windmill and clouds",
+    "a mountain range along a river at dawn with a tent, the sun and clouds",
+    "palm trees by the ocean in the morning, sand dunes behind, the sun",
+    "a city skyline in winter by night with a full moon",
+    "snowy mountains in winter with pine trees on the right and the sun",
 ]
 PATCH = 4  # a preview shows 4 x 4 pixels a latent
 
