@@ -66,7 +66,7 @@ RULES = {
         ("app.web", "app.services", "app.settings", "models.recipe", "models.checkpoint.facts"),
     ),
 }
-READS_ENVIRONMENT = {"app/settings.py", "app/__main__.py", "app/cli/browser.py"}
+READS_ENVIRONMENT = {"app/settings.py", "app/__main__.py", "app/cli/browser.py", "app/cli/test.py"}
 OWN = ("app", "models", "tests")
 
 

@@ -6,7 +6,6 @@ import fcntl
 import os
 import secrets
 from pathlib import Path
-from typing import IO
 
 
 class Holders:
@@ -14,14 +13,14 @@ class Holders:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._locks: dict[str, IO[bytes]] = {}
+        self._locks: dict[str, int] = {}
 
     def enter(self) -> str:
         """Become a holder and return its name. The file is locked before it has its name, so it never looks dead."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = secrets.token_hex(8)
         unnamed = self._folder / f".{name}.tmp"
-        lock = unnamed.open("wb")
+        lock = os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)  # open as long as we live
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         unnamed.rename(self._path(name))
         self._locks[name] = lock
@@ -30,7 +29,7 @@ class Holders:
     def leave(self, name: str) -> None:
         """Stop being this holder."""
         self._path(name).unlink(missing_ok=True)
-        self._locks.pop(name).close()
+        os.close(self._locks.pop(name))
 
     def dead(self) -> list[str]:
         """The holders whose process has certainly ended, and that have not been removed."""
