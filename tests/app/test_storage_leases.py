@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -220,7 +221,7 @@ def test_only_the_file_lock_tells_that_a_process_has_ended(store: Store) -> None
     stranger = Store(store.settings)
     assert stranger.holders.dead() == []
     assert claims.rescue(stranger, "there", frozenset(), MAX_ATTEMPTS) == 0
-    store.holders._locks[alive].close()  # what the kernel does at the end of a process
+    os.close(store.holders._locks[alive])  # what the kernel does at the end of a process
     assert stranger.holders.dead() == [alive]
     assert claims.rescue(stranger, "there", frozenset(), MAX_ATTEMPTS) == 1
     assert stranger.holders.dead() == []
