@@ -99,6 +99,7 @@ class FakeEngine:
         """Go away as after kill -9: streams break, nobody listens."""
         if self._server is None or self._thread is None:
             return
+        self.socket.unlink(missing_ok=True)  # first: what is killed does not take a new connection while it dies
         for connection in list(self._server.server_state.connections):
             with contextlib.suppress(AttributeError, RuntimeError):
                 self._server.servers[0].get_loop().call_soon_threadsafe(connection.transport.abort)
@@ -106,7 +107,6 @@ class FakeEngine:
         self._server.should_exit = True
         self._thread.join(10)
         self._server = self._thread = None
-        self.socket.unlink(missing_ok=True)
 
     def _app(self) -> Starlette:
         return Starlette(
