@@ -6,13 +6,14 @@ several users can so share the network's calls, and a test can answer with a lis
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Protocol
 
 from torch import Tensor
 
-from models.calls import Call, Decode, Encode
-from models.denoise import Guidance, denoise
+from models.calls import Call, Decode
+from models.conditioning import conditioning
+from models.denoise import denoise
 from models.noise import NoiseSource
 from models.recipe import Recipe
 from models.samplers import SAMPLERS
@@ -41,6 +42,15 @@ class ModelFacts(Protocol):
     def config(self) -> LatentFacts: ...
 
 
+def job_of(recipe: Recipe, model: ModelFacts, inputs: Mapping[str, Tensor]) -> Job:  # noqa: ARG001
+    """Return the job that carries a recipe out.
+
+    `inputs` has the pictures that the recipe names, by SHA-256: uint8 (H, W, channels), with 1 (mask), 3 or 4
+    (the last is opacity) channels.
+    """
+    return txt2img(recipe, model)
+
+
 def txt2img(recipe: Recipe, model: ModelFacts) -> Job:
     """Make an image from a prompt; return pixels (1, 3, height, width), float32, -1..1 but not clipped.
 
@@ -49,20 +59,12 @@ def txt2img(recipe: Recipe, model: ModelFacts) -> Job:
     """
     shape = _latent_shape(recipe, model.config)
     sigmas = model.schedule.sigmas(recipe.steps)
-    guidance = yield from _encode(recipe)
+    guidance = yield from conditioning(recipe)
     noise = NoiseSource(recipe.seed, shape)
     x = model.schedule.start(noise(), sigmas[0])
     sampler = SAMPLERS[recipe.sampler](x, sigmas, noise, recipe.eta)
     latents = yield from denoise(sampler, sigmas, schedule=model.schedule, guidance=guidance)
     return (yield Decode(latents))
-
-
-def _encode(recipe: Recipe) -> Generator[Call, Tensor, Guidance]:
-    cond = yield Encode(recipe.prompt)
-    if recipe.guidance_scale <= 1:
-        return Guidance((cond,))
-    uncond = yield Encode(recipe.negative_prompt)
-    return Guidance((cond, uncond), recipe.guidance_scale, recipe.guidance_rescale)
 
 
 def _latent_shape(recipe: Recipe, config: LatentFacts) -> tuple[int, int, int, int]:

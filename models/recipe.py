@@ -11,12 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from models.edit import Edit, Hires, Side
+
+MAX_CLIP_SKIP = 12
 MAX_PIXELS = 4_200_000
 MAX_PROMPT = 8_000
 MAX_SEED = 2**53 - 1  # the largest integer that JSON carries safely into a browser
-MAX_SIDE = 2048
 MAX_STEPS = 150
-MIN_SIDE = 64
 
 
 class Sampler(StrEnum):
@@ -31,9 +32,19 @@ class Sampler(StrEnum):
     DPMPP_2M_SDE = "dpmpp_2m_sde"
 
 
+class Scheduler(StrEnum):
+    """How the noise levels are spread over the steps; `normal` is as the checkpoint's own scheduler file says."""
+
+    NORMAL = "normal"
+    KARRAS = "karras"
+    EXPONENTIAL = "exponential"
+    SGM_UNIFORM = "sgm_uniform"
+    BETA = "beta"
+
+
 Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
 NegativePrompt = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_PROMPT)]
-Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, multiple_of=8)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 class Recipe(BaseModel):
@@ -42,6 +53,10 @@ class Recipe(BaseModel):
     `width` and `height` are pixels, multiples of 8. `guidance_scale` 1 means no guidance
     (arXiv:2207.12598); `guidance_rescale` 0..1 is arXiv:2305.08891 section 3.4. `eta` 0..1 is the share
     of fresh noise that DDIM adds (arXiv:2010.02502 eq. 16) and is ignored by samplers that have none.
+    `clip_skip` 1 takes the text encoder's last layer, 2 the one before. `subseed` is the seed of a second noise that
+    the first is turned towards by `subseed_strength` 0..1 (spherical interpolation). `tiling` makes left and right,
+    top and bottom fit each other. With `edit` the picture begins from another one and `width` and `height` are those
+    of its frame; with `hires` it is enlarged at the end, beyond `width` and `height`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -52,16 +67,33 @@ class Recipe(BaseModel):
     guidance_scale: Annotated[float, Field(ge=1, le=30)] = 7.5
     guidance_rescale: Annotated[float, Field(ge=0, le=1)] = 0.0
     sampler: Sampler = Sampler.DDIM
+    scheduler: Scheduler = Scheduler.NORMAL
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+    seed: Seed
+    subseed: Seed | None = None
+    subseed_strength: Annotated[float, Field(ge=0, le=1)] = 0.0
+    clip_skip: Annotated[int, Field(ge=1, le=MAX_CLIP_SKIP)] = 1
+    tiling: bool = False
     width: Side
     height: Side
     checkpoint: Annotated[str, StringConstraints(min_length=1, max_length=200)] = "embedded"
+    edit: Edit | None = None
+    hires: Hires | None = None
 
     @model_validator(mode="after")
     def _limit_pixels(self) -> Recipe:
         if self.width * self.height > MAX_PIXELS:
             raise ValueError(f"width times height may be at most {MAX_PIXELS:,} pixels")
+        return self
+
+    @model_validator(mode="after")
+    def _match_frame(self) -> Recipe:
+        frame = self.edit.frame if self.edit else None
+        if frame is not None and (frame.width, frame.height) != (self.width, self.height):
+            raise ValueError(
+                f"edit.frame is {frame.width} x {frame.height}, width and height are {self.width} x {self.height}; "
+                "they must be the same"
+            )
         return self
 
     def to_json(self) -> str:

@@ -37,7 +37,11 @@ RULES = {
         (*HTTP, *ROWS, "transformers", "diffusers", "open_clip", "safetensors", "PIL", "numpy"),
         ("models.recipe", "models.noise", "models.calls"),
     ),
-    "values": Rule(("models/recipe.py", "models/checkpoint/facts.py"), (*HTTP, *ROWS, *TENSORS, "PIL"), ("models",)),
+    "values": Rule(
+        ("models/recipe.py", "models/edit.py", "models/checkpoint/facts.py"),
+        (*HTTP, *ROWS, *TENSORS, "PIL"),
+        ("models",),
+    ),
     "models": Rule(("models",), (*HTTP, *ROWS, "jinja2", "diffusers"), ("models",)),
     "engine": Rule(
         ("app/engine",), (*ROWS, "fastapi", "jinja2"), ("app.engine", "app.settings", "app.__version__", "models")
@@ -45,9 +49,11 @@ RULES = {
     "engine's client": Rule(
         ("app/engine/client.py", "app/engine/supervisor.py"),
         (*ROWS, *TENSORS),
-        ("app.engine", "app.settings", "models.recipe"),
+        ("app.engine", "app.settings", "models.recipe", "models.edit"),
     ),
-    "storage": Rule(("app/storage",), (*HTTP, *TENSORS, "jinja2"), ("app.storage", "app.settings", "models.recipe")),
+    "storage": Rule(
+        ("app/storage",), (*HTTP, *TENSORS, "jinja2"), ("app.storage", "app.settings", "models.recipe", "models.edit")
+    ),
     "services": Rule(
         ("app/services",),
         (*HTTP, *TENSORS, "jinja2"),
@@ -57,13 +63,14 @@ RULES = {
             "app.engine.client",
             "app.settings",
             "models.recipe",
+            "models.edit",
             "models.checkpoint.facts",
         ),
     ),
     "web": Rule(
         ("app/web",),
         (*TENSORS, *ROWS),
-        ("app.web", "app.services", "app.settings", "models.recipe", "models.checkpoint.facts"),
+        ("app.web", "app.services", "app.settings", "models.recipe", "models.edit", "models.checkpoint.facts"),
     ),
 }
 READS_ENVIRONMENT = {"app/settings.py", "app/__main__.py", "app/cli/browser.py", "app/cli/test.py"}

@@ -118,12 +118,12 @@ def _load(settings: Settings) -> Bundle:
 def _png(recipe: Recipe, bundle: Bundle, *, is_quiet: bool) -> bytes:
     from app.engine.environment import environment
     from app.storage.metadata import encode_png
-    from models.jobs import txt2img
+    from models.jobs import job_of
     from models.pixels import to_rgb_bytes
     from models.run import run
 
     with _bar(recipe, is_quiet=is_quiet) as bar:
-        pixels = run(txt2img(recipe, bundle), bundle, lambda call: bar.update(call.step - bar.n))
+        pixels = run(job_of(recipe, bundle, {}), bundle, lambda call: bar.update(call.step - bar.n))
         bar.update(recipe.steps - bar.n)
     return encode_png(to_rgb_bytes(pixels), recipe.width, recipe.height, recipe, environment(bundle))
 

@@ -20,7 +20,7 @@ from app.engine.failures import explain, is_out_of_memory
 from app.engine.task import Cancelled, Event, Failed, Finished, Progress, Started, Task
 from models.bundle import Bundle
 from models.calls import Encode, Predict
-from models.jobs import txt2img
+from models.jobs import job_of
 
 MAX_ROWS = 16  # on a CPU a row costs no less beyond 8, but every step, and so every cancel, comes later
 MAX_PROMPTS = 16  # encoded in one turn
@@ -122,7 +122,7 @@ class Engine:
             task.bundle = self._bundle_of(task.recipe.checkpoint)
             if task.bundle is None:
                 return False
-            task.job = txt2img(task.recipe, task.bundle)
+            task.job = job_of(task.recipe, task.bundle, task.inputs)
             task.call = next(task.job)
         except Exception as error:
             self._tell(task, explain(error, at_start=True))

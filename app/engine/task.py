@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -78,6 +78,7 @@ class Task:
 
     recipe: Recipe
     listener: Listener
+    inputs: Mapping[str, Tensor] = field(default_factory=dict)
     id: int = field(default_factory=lambda: next(_numbers))
     is_cancelled: bool = False
     bundle: Bundle | None = None

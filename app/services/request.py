@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from app.services.catalogue import Catalogue
 from app.services.errors import InvalidInput
-from models.recipe import MAX_SEED, MAX_STEPS, NegativePrompt, Prompt, Recipe, Sampler, Side, explain
+from models.edit import Side
+from models.recipe import MAX_SEED, MAX_STEPS, NegativePrompt, Prompt, Recipe, Sampler, explain
 
 MAX_COUNT = 8
 RANDOM_SEEDS = 2**32  # short enough to be read out, and what other programs accept

@@ -18,7 +18,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.config import BundleConfig, ConfigError, UNetConfig, VAEConfig
-from models.recipe import MAX_STEPS, Sampler, Side, explain
+from models.edit import Side
+from models.recipe import MAX_STEPS, Sampler, explain
 
 UNET_WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 VAE_WEIGHTS = "vae/diffusion_pytorch_model.safetensors"
