@@ -62,7 +62,7 @@ class Bundle:
             raise TypeError("calls of different kinds cannot be answered together")
         match calls[0]:
             case Encode():
-                return [self._encode(call.text) for call in calls if isinstance(call, Encode)]
+                return [self._encode(call.text, call.clip_skip) for call in calls if isinstance(call, Encode)]
             case Predict():
                 return self._predict([call for call in calls if isinstance(call, Predict)])
             case Decode():
@@ -75,9 +75,14 @@ class Bundle:
         return self.text.unknown_words(prompt)
 
     @cached_property
-    def _encode(self) -> Callable[[str], Tensor]:
+    def _encode(self) -> Callable[[str, int], Tensor]:
         """Encode one prompt, remembering the last ones; alone, so that its states do not depend on its company."""
-        return lru_cache(maxsize=REMEMBERED_PROMPTS)(lambda text: self.text.encode([text])[0].to("cpu", torch.float32))
+
+        def encode(text: str, clip_skip: int) -> Tensor:
+            states = self.text.states(self.text.tokenizer([text]), clip_skip=clip_skip)
+            return states[0].to("cpu", torch.float32)
+
+        return lru_cache(maxsize=REMEMBERED_PROMPTS)(encode)
 
     def _predict(self, calls: list[Predict]) -> list[Tensor]:
         rows = [call.rows for call in calls]

@@ -13,9 +13,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Encode:
-    """Encode one prompt. Answer: hidden states (tokens, width), float32."""
+    """Encode one prompt, in the language of `prompt.py`. Answer: hidden states (tokens, width), float32.
+
+    `tokens` is a multiple of what the text encoder takes at once. `clip_skip` 1 takes its last layer, 2 the one before.
+    """
 
     text: str
+    clip_skip: int = 1
 
 
 @dataclass(frozen=True, eq=False, slots=True)

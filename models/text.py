@@ -104,11 +104,24 @@ class TextTower:
         self.model = model
         self.tokenizer = tokenizer
 
-    def encode(self, texts: Sequence[str]) -> Tensor:
-        """Return the hidden states after the final norm, (B, max_tokens, D), on the model's device."""
-        ids = self.tokenizer(texts).to(self.model.device)
-        hidden: Tensor = self.model(input_ids=ids).last_hidden_state
-        return hidden
+    def states(self, ids: Tensor, *, clip_skip: int = 1) -> Tensor:
+        """Return the final norm of a layer's states, (n, max_tokens, D), on the model's device.
+
+        `ids` (n, max_tokens) are the tokenizer's. `clip_skip` 1 is the last layer, 2 the one before: what diffusers
+        calls 0 and 1. Raises `ValueError` where the encoder has no such layer.
+        """
+        layers = self.model.config.num_hidden_layers
+        if not 1 <= clip_skip <= layers:
+            raise ValueError(
+                f"clip_skip is {clip_skip}; this checkpoint's text encoder has {layers} layers to choose from"
+            )
+        ids = ids.to(self.model.device)
+        if clip_skip == 1:
+            last: Tensor = self.model(input_ids=ids).last_hidden_state
+            return last
+        hidden = self.model(input_ids=ids, output_hidden_states=True).hidden_states
+        skipped: Tensor = self.model.final_layer_norm(hidden[-clip_skip])
+        return skipped
 
     def unknown_words(self, text: str) -> list[str]:
         """List the words of a prompt that this checkpoint does not know; none if it has CLIP's whole vocabulary."""

@@ -34,8 +34,30 @@ def test_it_encodes_what_transformers_encodes(config: dict[str, Any]) -> None:
     tower = TextTower(ours, Tokenizer(pad=config["pad_token_id"]))
     prompts = ["a photo of a cat", "", "many words " * 60]
     wanted = theirs(tower.tokenizer(prompts)).last_hidden_state
-    assert tower.encode(prompts).shape == (3, 77, 24)
-    assert relative_error(tower.encode(prompts), wanted) <= TOLERANCE
+    found = tower.states(tower.tokenizer(prompts), clip_skip=1)
+    assert found.shape == (3, 77, 24)
+    assert relative_error(found, wanted) <= TOLERANCE
+
+
+@pytest.mark.parametrize("clip_skip", [2, 3])
+@torch.no_grad()
+def test_it_skips_layers_as_diffusers_does(clip_skip: int) -> None:
+    theirs = make_text_encoder(**SD1_TEXT)
+    tower = TextTower(theirs, Tokenizer())
+    ids = tower.tokenizer(["a photo of a cat"])
+    layers = theirs(ids, output_hidden_states=True).hidden_states
+
+    wanted = theirs.final_layer_norm(layers[3 - (clip_skip - 1)])  # of 3 layers; the first entry is what goes in
+
+    assert relative_error(tower.states(ids, clip_skip=clip_skip), wanted) <= TOLERANCE
+    assert relative_error(tower.states(ids, clip_skip=1), wanted) > 0.01
+
+
+@pytest.mark.parametrize("clip_skip", [0, 4])
+def test_it_refuses_a_layer_that_the_encoder_lacks(clip_skip: int) -> None:
+    tower = TextTower(make_text_encoder(**SD1_TEXT), Tokenizer())
+    with pytest.raises(ValueError, match=f"clip_skip is {clip_skip}; .* has 3 layers"):
+        tower.states(tower.tokenizer(["a cat"]), clip_skip=clip_skip)
 
 
 @torch.no_grad()
