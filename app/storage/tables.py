@@ -69,9 +69,19 @@ jobs = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
+    Column("parent_id", String(32)),  # the image that it edits; no key, since that may be deleted
+    Column("is_composite", Boolean, nullable=False, server_default=false()),
+    Column("canvas_id", String(32), index=True),  # while its image is a candidate there
     Index("jobs_in_line", "status", "owner", "seq"),
     Index("jobs_of_owner", "owner", "hidden", "seq"),
     sqlite_autoincrement=True,
+)
+
+job_inputs = Table(
+    "job_inputs",
+    metadata,
+    Column("job_id", String(32), ForeignKey("jobs.id"), primary_key=True),
+    Column("sha256", String(64), primary_key=True, index=True),
 )
 
 previews = Table(
@@ -99,9 +109,9 @@ images = Table(
     "images",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("job_id", String(32), ForeignKey("jobs.id"), nullable=False, unique=True),
+    Column("job_id", String(32), ForeignKey("jobs.id"), unique=True),  # NULL for uploads, as is `recipe`
     Column("owner", String(64), nullable=False),
-    Column("recipe", Text, nullable=False),
+    Column("recipe", Text),
     Column("environment", Text, nullable=False),
     Column("sha256", String(64), nullable=False, index=True),
     Column("pixel_sha256", String(64), nullable=False),
@@ -109,6 +119,9 @@ images = Table(
     Column("height", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
+    Column("origin", String(12), nullable=False, server_default=text("'generated'")),
+    Column("parent_id", String(32), index=True),
+    Column("is_composite", Boolean, nullable=False, server_default=false()),  # some of it was never generated
     Index("images_of_owner", "owner", "created_at", "id"),
     Index("images_deleted", "deleted_at", sqlite_where=text("deleted_at IS NOT NULL")),
 )
@@ -123,6 +136,29 @@ shares = Table(
     Column("show_recipe", Boolean, nullable=False, server_default=false()),
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+)
+
+canvases = Table(
+    "canvases",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("image_id", String(32), ForeignKey("images.id"), nullable=False, index=True),
+    Column("mask_sha256", String(64), index=True),
+    Column("frame", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index("canvases_of_owner", "owner", "updated_at"),
+)
+
+canvas_images = Table(
+    "canvas_images",
+    metadata,
+    Column("canvas_id", String(32), ForeignKey("canvases.id", ondelete="CASCADE"), primary_key=True),
+    Column("image_id", String(32), ForeignKey("images.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("added_at", BigInteger, nullable=False),
 )
 
 idempotency_keys = Table(

@@ -1,0 +1,94 @@
+"""Upgrading a database that holds something, and taking one step back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+
+from app.storage.database import Database
+from app.storage.migrate import FOLDER
+
+IMAGE = "id, job_id, owner, recipe, environment, sha256, pixel_sha256, width, height, created_at"
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{folder / 'mezzotint.sqlite3'}")
+    yield database
+    database.close()
+
+
+def config(connection: Connection) -> Config:
+    made = Config()
+    made.set_main_option("script_location", str(FOLDER))
+    made.set_main_option("path_separator", "os")
+    made.attributes["connection"] = connection
+    return made
+
+
+@pytest.fixture
+def first_light(tmp_path: Path) -> Iterator[Database]:
+    """A database of the first schema with one finished image and a link to it."""
+    with opened(tmp_path) as database:
+        with database.write() as tx:
+            command.upgrade(config(tx), "0001_first_light")
+            tx.execute(
+                text(
+                    "INSERT INTO jobs (id, group_id, owner, status, recipe, steps, created_at) "
+                    "VALUES ('job', 'group', 'alice', 'done', '{}', 4, 1)"
+                )
+            )
+            tx.execute(
+                text(
+                    f"INSERT INTO images ({IMAGE}) VALUES ('image', 'job', 'alice', '{{}}', '{{}}', 'a', 'b', 8, 8, 1)"
+                )
+            )
+            tx.execute(
+                text(
+                    "INSERT INTO shares (id, token_hash, image_id, owner, created_at) "
+                    "VALUES ('link', 'hash', 'image', 'alice', 1)"
+                )
+            )
+        yield database
+
+
+def test_images_and_their_links_survive_the_upgrade_to_edits(first_light: Database) -> None:
+    with first_light.write() as tx:
+        command.upgrade(config(tx), "0002_edits")
+    with first_light.read() as tx:
+        assert tx.execute(text("SELECT id, job_id, origin, parent_id, is_composite FROM images")).all() == [
+            ("image", "job", "generated", None, 0)
+        ]
+        assert tx.execute(text("SELECT id, image_id, revoked_at FROM shares")).all() == [("link", "image", None)]
+        assert tx.execute(text("PRAGMA foreign_key_check")).all() == []
+
+
+def test_links_still_go_with_their_image_after_the_upgrade(first_light: Database) -> None:
+    with first_light.write() as tx:
+        command.upgrade(config(tx), "0002_edits")
+    with first_light.write() as tx:
+        tx.execute(text("DELETE FROM images"))
+        assert tx.execute(text("SELECT count(*) FROM shares")).scalar_one() == 0
+
+
+def test_one_step_back_loses_uploads_and_nothing_else(first_light: Database) -> None:
+    with first_light.write() as tx:
+        command.upgrade(config(tx), "0002_edits")
+        tx.execute(
+            text(
+                "INSERT INTO images (id, owner, environment, sha256, pixel_sha256, width, height, created_at, origin) "
+                "VALUES ('upload', 'alice', '{}', 'c', 'd', 8, 8, 2, 'upload')"
+            )
+        )
+    with first_light.write() as tx:
+        command.downgrade(config(tx), "0001_first_light")
+    with first_light.read() as tx:
+        assert tx.execute(text("SELECT id, job_id FROM images")).all() == [("image", "job")]
+        assert tx.execute(text("SELECT id, image_id FROM shares")).all() == [("link", "image")]
+        assert tx.execute(text("PRAGMA foreign_key_check")).all() == []
