@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.engine import log
+from app.engine.child import Child
 from app.engine.client import EngineClient, EngineError
 from app.services.catalogue import Catalogue
 from app.services.dispatch import Dispatcher, Engine
@@ -27,7 +28,7 @@ from app.web.limits import RequestLimits, Streams
 from app.web.metrics import CountRequests, Metrics
 from app.web.owner import OwnerCookieMiddleware, OwnerCookies
 from app.web.pages import docs
-from app.web.security import Guard, Headers, require_safe_bind
+from app.web.security import Guard, Headers
 from app.web.templating import static_app, static_root
 
 DESCRIPTION = "Ask for pictures, follow them, keep them, share them. No account: a signed cookie tells who you are."
@@ -39,15 +40,18 @@ SHUTDOWN_SECONDS = 20
 STOP_SECONDS = 4.0  # for putting running jobs back
 
 
-def create_app(settings: Settings, *, engine: Engine | None = None) -> FastAPI:
-    """Return the whole web application. With `engine` it uses that one; otherwise it starts and minds its own."""
+def create_app(settings: Settings, *, engine: Engine | None = None, child: Child | None = None) -> FastAPI:
+    """Return the whole web application.
+
+    With `engine` it uses that one; otherwise it minds its own, which is `child` if that was started already.
+    """
     app = FastAPI(
         title="Mezzotint",
         version=API_VERSION,
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(settings, engine),
+        lifespan=_lifespan(settings, engine, child),
     )
     app.state.settings = settings
     app.state.metrics = Metrics()
@@ -77,7 +81,9 @@ def _add_routes(app: FastAPI) -> None:
     app.mount(static_root(), static_app(), name="static")
 
 
-def _lifespan(settings: Settings, engine: Engine | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, engine: Engine | None, child: Child | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         store = await asyncio.to_thread(Store, settings, app.state.signal.notify)
@@ -85,7 +91,7 @@ def _lifespan(settings: Settings, engine: Engine | None) -> Callable[[FastAPI], 
         app.state.catalogue = Catalogue(settings)
         app.state.owner_cookies = OwnerCookies(settings.data)
         try:
-            async with _engine(settings, engine) as reached:
+            async with _engine(settings, engine, child) as reached:
                 app.state.engine_watch = EngineWatch(partial(_status, reached))
                 app.state.dispatcher = Dispatcher(store, reached, settings, app.state.signal)
                 async with _running(app.state.dispatcher):
@@ -98,13 +104,13 @@ def _lifespan(settings: Settings, engine: Engine | None) -> Callable[[FastAPI], 
 
 
 @asynccontextmanager
-async def _engine(settings: Settings, given: Engine | None) -> AsyncIterator[Engine]:
+async def _engine(settings: Settings, given: Engine | None, child: Child | None) -> AsyncIterator[Engine]:
     if given is not None:
         yield given
         return
     from app.engine.supervisor import Supervisor
 
-    async with Supervisor(settings):
+    async with Supervisor(settings, first=child):
         yield EngineClient(settings.engine_socket)
 
 
@@ -136,7 +142,17 @@ class Server(uvicorn.Server):
     """uvicorn that ends the event streams first, since they would otherwise hold up its shutdown.
 
     A first signal ends it in good order and with status 0 (uvicorn would raise the signal again), a second at once.
+    `announce` is called once it answers.
     """
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None] = lambda: None) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002, uvicorn's signature
         self.force_exit = self.should_exit
@@ -149,7 +165,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def make_server(app: FastAPI, settings: Settings) -> Server:
+def make_server(app: FastAPI, settings: Settings, announce: Callable[[], None] = lambda: None) -> Server:
     """Return a server with our limits, not yet running."""
     config = uvicorn.Config(
         app,
@@ -165,11 +181,14 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         http="h11",
         ws="none",
     )
-    return Server(config)
+    return Server(config, announce)
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `UnsafeBind` if other machines could reach us unasked."""
-    require_safe_bind(settings)
+def serve(
+    settings: Settings, listener: socket.socket, *, child: Child | None = None, announce: Callable[[], None]
+) -> bool:
+    """Serve on a socket until SIGTERM or SIGINT. False: it could not start."""
     log.configure()
-    make_server(create_app(settings), settings).run()
+    server = make_server(create_app(settings, child=child), settings, announce)
+    server.run(sockets=[listener])
+    return server.started

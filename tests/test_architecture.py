@@ -70,7 +70,15 @@ RULES = {
     "web": Rule(
         ("app/web",),
         (*TENSORS, *ROWS),
-        ("app.web", "app.services", "app.settings", "models.recipe", "models.edit", "models.checkpoint.facts"),
+        (
+            "app.web",
+            "app.services",
+            "app.exposure",
+            "app.settings",
+            "models.recipe",
+            "models.edit",
+            "models.checkpoint.facts",
+        ),
     ),
 }
 READS_ENVIRONMENT = {"app/settings.py", "app/__main__.py", "app/cli/browser.py", "app/cli/test.py"}

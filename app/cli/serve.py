@@ -1,4 +1,7 @@
-"""`serve`: the pages and the API, until a signal ends it."""
+"""`serve`: the pages and the API, until a signal ends it.
+
+The engine takes seconds to import what it needs, so it is started before the web process imports what that needs.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,12 @@ import ipaddress
 import socket
 import sys
 
-from app import main as web
 from app.cli.flags import add_settings, settings_of
-from app.engine import log
+from app.engine.child import start_engine
+from app.exposure import UnsafeBind, require_safe_bind
 from app.settings import Settings
-from app.web.security import UnsafeBind, require_safe_bind
 
 BACKLOG = 2048
-
-
-class Server(web.Server):
-    """Says where it answers, once it does."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started and sockets:
-            print(f"Mezzotint is at {address(sockets[0])}  (Ctrl-C stops it)", flush=True)
 
 
 def main(argv: list[str]) -> int:
@@ -37,10 +30,17 @@ def main(argv: list[str]) -> int:
     except UnsafeBind as error:
         parser.error(str(error))
     listener = _listen(parser, settings)
-    log.configure()
-    server = Server(web.make_server(web.create_app(settings), settings).config)
-    server.run(sockets=[listener])
-    return 0 if server.started else 1
+    child = start_engine(settings)
+    from app.main import serve
+
+    url = address(listener)
+    started = serve(
+        settings,
+        listener,
+        child=child,
+        announce=lambda: print(f"Mezzotint is at {url}  (Ctrl-C stops it)", flush=True),
+    )
+    return 0 if started else 1
 
 
 def address(listener: socket.socket) -> str:

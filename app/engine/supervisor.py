@@ -7,16 +7,14 @@ outlive a parent that was killed.
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 import structlog
 
+from app.engine.child import Child, engine_command
 from app.engine.client import EngineClient, EngineUnavailable
 from app.settings import Settings
 
@@ -31,24 +29,27 @@ log = structlog.get_logger()
 class Supervisor:
     """Run the engine that `settings` describe while the `async with` block runs.
 
-    Reach it with `EngineClient(supervisor.socket)`. `restarts` counts how often a child had to be replaced.
+    Reach it with `EngineClient(supervisor.socket)`. `restarts` counts how often a child had to be replaced. `first`
+    is a child that was started already.
     """
 
-    def __init__(self, settings: Settings, *, command: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, first: Child | None = None, command: tuple[str, ...] | None = None
+    ) -> None:
         self.socket: Path = settings.engine_socket
         self.restarts = 0
         self._command = command or engine_command(settings)
-        self._process: Process | None = None
+        self._child = first
         self._task: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
         """Process id of the child, None between two."""
-        return self._process.pid if self._process and self._process.returncode is None else None
+        return self._child.pid if self._child and self._child.is_running else None
 
     async def __aenter__(self) -> Supervisor:
         self.socket.parent.mkdir(parents=True, exist_ok=True)
-        await self._start()
+        self._child = self._child or self._start()
         self._task = asyncio.create_task(self._mind())
         return self
 
@@ -59,7 +60,8 @@ class Supervisor:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        await self._stop()
+        if self._child is not None:
+            await self._child.stop(STOP_SECONDS)
 
     async def wait_until_ready(self, seconds: float) -> dict[str, object]:
         """Return the engine's status once it is no longer `loading`. Raises `TimeoutError`."""
@@ -72,50 +74,21 @@ class Supervisor:
                         return status
                 await asyncio.sleep(0.05)
 
-    async def _start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, start_new_session=True)
-        log.info("the engine was started", pid=self._process.pid)
+    def _start(self) -> Child:
+        child = Child(self._command)
+        log.info("the engine was started", pid=child.pid)
+        return child
 
     async def _mind(self) -> None:
         pause = FIRST_PAUSE
         while True:
-            assert self._process is not None
+            assert self._child is not None
             began = time.monotonic()
-            status = await self._process.wait()
+            status = await self._child.wait()
             if time.monotonic() - began >= STEADY_SECONDS:
                 pause = FIRST_PAUSE
             log.error("the engine died; it is started again", status=status, after_seconds=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             self.restarts += 1
-            await self._start()
-
-    async def _stop(self) -> None:
-        process = self._process
-        if process is None:
-            return
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
-            except TimeoutError:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
-            with suppress(ConnectionError):
-                await process.stdin.wait_closed()
-
-
-def engine_command(settings: Settings) -> tuple[str, ...]:
-    """The command line of the engine that these settings describe."""
-    flags = {
-        "--socket": str(settings.engine_socket),
-        "--checkpoint": settings.checkpoint,
-        "--device": settings.device,
-        "--dtype": settings.dtype,
-    }
-    given = (part for flag, value in flags.items() for part in (flag, value))
-    return (sys.executable, "-m", "app.engine.server", *given, "--stop-with-stdin")
+            self._child = self._start()

@@ -7,7 +7,6 @@ it comes from a program, which nobody can trick into spending a cookie. `Headers
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.exposure import ip_address_of
 from app.settings import Settings
 from app.web.errors import error_response
 
@@ -27,33 +27,6 @@ PLAIN_POLICY = "default-src 'none'; frame-ancestors 'none'"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SHARE_PREFIX = "/s/"
-
-
-class UnsafeBind(Exception):  # noqa: N818, what the settings are
-    """The settings would open the server to other machines although nobody said that this is meant."""
-
-
-def require_safe_bind(settings: Settings) -> None:
-    """Raise `UnsafeBind`, with a message for the terminal, if others could reach us and `public` is not set."""
-    if settings.public or is_loopback(settings.host):
-        return
-    raise UnsafeBind(
-        f"--host {settings.host} would let other machines use this server, and it has no accounts. "
-        "Add --public if that is what you want, or use --host 127.0.0.1."
-    )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether `host` can only be reached from this machine."""
-    address = _address(host)
-    return address.is_loopback if address else host.lower() == "localhost"
-
-
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
 
 
 def host_name(netloc: str) -> str:
@@ -97,7 +70,7 @@ class Guard:
         if len(hosts) != 1:
             return False
         name = host_name(hosts[0])
-        return name in self._names or (self._takes_addresses and _address(name) is not None)
+        return name in self._names or (self._takes_addresses and ip_address_of(name) is not None)
 
 
 def _is_same_origin(request: Request) -> bool:

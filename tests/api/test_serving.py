@@ -8,12 +8,10 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
 from fastapi import FastAPI
 
-from app.main import make_server, serve
+from app.main import make_server
 from app.settings import Settings
-from app.web.security import UnsafeBind
 from tests.api.conftest import port_of
 from tests.api.reading import browser, stream, until
 
@@ -34,17 +32,13 @@ def test_sigterm_ends_streams_and_process_in_good_order(settings: Settings, tmp_
 import sys
 from pathlib import Path
 from app.engine.client import EngineClient
-from app.main import Server, create_app, make_server
+from app.main import create_app, make_server
 from app.settings import Settings
-
-class Telling(Server):
-    async def startup(self, sockets=None):
-        await super().startup(sockets)
-        print(self.servers[0].sockets[0].getsockname()[1], flush=True)
 
 settings = Settings(data=Path(sys.argv[1]), checkpoint=sys.argv[2], port=0)
 app = create_app(settings, engine=EngineClient(Path(sys.argv[1]) / "nobody.sock"))
-Telling(make_server(app, settings).config).run()
+server = make_server(app, settings, lambda: print(server.servers[0].sockets[0].getsockname()[1], flush=True))
+server.run()
 """
     command = [sys.executable, "-c", code, str(tmp_path / "data"), settings.checkpoint]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -55,11 +49,6 @@ Telling(make_server(app, settings).config).run()
             process.terminate()
             assert [message.event for message in messages] == ["bye"]
         assert process.wait(10) == 0
-
-
-def test_it_refuses_to_serve_others_unasked(settings: Settings) -> None:
-    with pytest.raises(UnsafeBind, match="--public"):
-        serve(settings.model_copy(update={"host": "0.0.0.0"}))
 
 
 def test_open_streams_say_goodbye_and_do_not_hold_up_the_end(app: FastAPI, settings: Settings) -> None:

@@ -8,8 +8,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from app.exposure import UnsafeBind, require_safe_bind
 from app.settings import Settings
-from app.web.security import UnsafeBind, host_name, require_safe_bind
+from app.web.security import host_name
 from tests.api.asking import SMALL, finished
 
 PAGE_POLICY = (

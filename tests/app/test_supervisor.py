@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from app.engine.child import Child, engine_command
 from app.engine.client import EngineClient, EngineUnavailable
-from app.engine.supervisor import Supervisor, engine_command
+from app.engine.supervisor import Supervisor
 from app.settings import Settings
 
 PATIENCE = 60.0
@@ -87,6 +88,19 @@ def test_it_replaces_a_child_that_was_killed(data: Path) -> None:
             assert supervisor.restarts == 1
 
     run(scenario())
+
+
+def test_it_adopts_a_child_that_was_started_before(data: Path) -> None:
+    first = Child(WAITS_FOR_STDIN)
+
+    async def scenario() -> None:
+        async with Supervisor(Settings(data=data), first=first) as supervisor:
+            assert supervisor.pid == first.pid
+            os.kill(first.pid, signal.SIGKILL)
+            await until(lambda: supervisor.pid not in (None, first.pid))
+
+    run(scenario())
+    assert not is_alive(first.pid)
 
 
 def test_it_goes_on_when_the_child_cannot_live(data: Path) -> None:
