@@ -51,6 +51,11 @@ RULES = {
         (*ROWS, *TENSORS),
         ("app.engine", "app.settings", "models.recipe", "models.edit"),
     ),
+    "metadata": Rule(
+        ("app/metadata",),
+        (*HTTP, *ROWS, *TENSORS, "jinja2"),
+        ("app.metadata", "models.recipe", "models.edit", "models.sampler_names"),
+    ),
     "storage": Rule(
         ("app/storage",), (*HTTP, *TENSORS, "jinja2"), ("app.storage", "app.settings", "models.recipe", "models.edit")
     ),
