@@ -15,7 +15,7 @@ from typing import Any, assert_never
 import torch
 from torch import Tensor
 
-from models.calls import Call, Decode, Encode, Predict
+from models.calls import Call, Decode, Encode, EncodeImage, Predict
 from models.config import BundleConfig, VAEConfig
 from models.schedule import Schedule
 from models.text import TextTower
@@ -67,6 +67,8 @@ class Bundle:
                 return self._predict([call for call in calls if isinstance(call, Predict)])
             case Decode():
                 return [self._decode(call.latents) for call in calls if isinstance(call, Decode)]
+            case EncodeImage():
+                return [self._encode_image(call.pixels) for call in calls if isinstance(call, EncodeImage)]
             case _:
                 assert_never(calls[0])
 
@@ -118,6 +120,10 @@ class Bundle:
         pixels = self.vae.decode(self._inward(unscale(latents, self.vae.config)))
         return pixels.to("cpu", torch.float32)
 
+    def _encode_image(self, pixels: Tensor) -> Tensor:
+        mean, _logvar = self.vae.encode(self._inward(pixels))
+        return rescale(mean.to("cpu", torch.float32), self.vae.config)
+
     def _inward(self, x: Tensor) -> Tensor:
         return x.to(self.device, self.dtype)
 
@@ -130,6 +136,15 @@ def unscale(latents: Tensor, config: VAEConfig) -> Tensor:
     if config.latents_mean is not None:
         latents = latents + latents.new_tensor(config.latents_mean)[:, None, None]
     return latents
+
+
+def rescale(latents: Tensor, config: VAEConfig) -> Tensor:
+    """Turn latents (B, C, h, w) of the VAE's encoder into those that the U-Net knows; undoes `unscale`."""
+    if config.latents_mean is not None:
+        latents = latents - latents.new_tensor(config.latents_mean)[:, None, None]
+    if config.latents_std is not None:
+        latents = latents / latents.new_tensor(config.latents_std)[:, None, None]
+    return latents * config.scaling_factor
 
 
 def _input(call: Predict) -> Tensor:

@@ -52,4 +52,11 @@ class Decode:
     latents: Tensor
 
 
-Call = Encode | Predict | Decode
+@dataclass(frozen=True, eq=False, slots=True)
+class EncodeImage:
+    """Encode pixels (1, 3, H, W), float32, -1..1. Answer: the mean of their latents (1, C, h, w), in VAE space."""
+
+    pixels: Tensor
+
+
+Call = Encode | EncodeImage | Predict | Decode

@@ -11,10 +11,11 @@ from typing import Protocol
 
 from torch import Tensor
 
-from models.calls import Call, Decode
+from models.calls import Call, Decode, EncodeImage
 from models.conditioning import conditioning
 from models.denoise import denoise
 from models.noise import NoiseSource
+from models.pixels import from_rgb
 from models.recipe import Recipe
 from models.samplers import SAMPLERS
 from models.schedule import Schedule
@@ -42,13 +43,15 @@ class ModelFacts(Protocol):
     def config(self) -> LatentFacts: ...
 
 
-def job_of(recipe: Recipe, model: ModelFacts, inputs: Mapping[str, Tensor]) -> Job:  # noqa: ARG001
+def job_of(recipe: Recipe, model: ModelFacts, inputs: Mapping[str, Tensor]) -> Job:
     """Return the job that carries a recipe out.
 
     `inputs` has the pictures that the recipe names, by SHA-256: uint8 (H, W, channels), with 1 (mask), 3 or 4
     (the last is opacity) channels.
     """
-    return txt2img(recipe, model)
+    if recipe.edit is None:
+        return txt2img(recipe, model)
+    return img2img(recipe, model, from_rgb(inputs[recipe.edit.image][:, :, :3]), recipe.edit.strength)
 
 
 def txt2img(recipe: Recipe, model: ModelFacts) -> Job:
@@ -62,6 +65,25 @@ def txt2img(recipe: Recipe, model: ModelFacts) -> Job:
     guidance = yield from conditioning(recipe)
     noise = NoiseSource(recipe.seed, shape)
     x = model.schedule.start(noise(), sigmas[0])
+    sampler = SAMPLERS[recipe.sampler](x, sigmas, noise, recipe.eta)
+    latents = yield from denoise(sampler, sigmas, schedule=model.schedule, guidance=guidance)
+    return (yield Decode(latents))
+
+
+def img2img(recipe: Recipe, model: ModelFacts, pixels: Tensor, strength: float) -> Job:
+    """Make an image that begins as `pixels` (1, 3, height, width) with noise on it, arXiv:2108.01073.
+
+    Takes the last `int(steps * strength)` steps, as diffusers counts them; none leaves the pixels as they are. Encodes
+    the prompts, then the pixels. Draws the initial noise, then what the sampler draws.
+    """
+    taken = int(recipe.steps * strength)
+    if taken == 0:
+        return pixels
+    sigmas = model.schedule.sigmas(recipe.steps)[-taken - 1 :]
+    guidance = yield from conditioning(recipe)
+    latents = yield EncodeImage(pixels)
+    noise = NoiseSource(recipe.seed, tuple(latents.shape))
+    x = model.schedule.add_noise(latents, noise(), sigmas[0])
     sampler = SAMPLERS[recipe.sampler](x, sigmas, noise, recipe.eta)
     latents = yield from denoise(sampler, sigmas, schedule=model.schedule, guidance=guidance)
     return (yield Decode(latents))

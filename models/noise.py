@@ -14,7 +14,7 @@ class NoiseSource:
     The first equals `torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))`, as in diffusers.
     """
 
-    def __init__(self, seed: int, shape: tuple[int, int, int, int]) -> None:
+    def __init__(self, seed: int, shape: tuple[int, ...]) -> None:
         self._generator = torch.Generator("cpu").manual_seed(seed)
         self._shape = shape
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx2
@@ -17,6 +19,7 @@ CONNECT_SECONDS = 2.0
 STATUS_SECONDS = 5.0
 SILENCE_SECONDS = 60.0  # the engine sends a blank line every few seconds, however long a step takes
 TERMINAL_EVENTS = frozenset({"image", "failed"})
+NO_INPUTS: Mapping[str, bytes] = MappingProxyType({})
 
 
 class EngineError(Exception):
@@ -51,13 +54,17 @@ class EngineClient:
             status: dict[str, Any] = json.loads(response.content)
             return status
 
-    async def generate(self, recipe: Recipe) -> AsyncGenerator[dict[str, Any], None]:
+    async def generate(
+        self, recipe: Recipe, inputs: Mapping[str, bytes] = NO_INPUTS
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the events of one picture, the last of them `image` or `failed`; closing the iterator cancels.
 
+        `inputs` are the PNG files that the recipe names, by their SHA-256.
+
         Raises `EngineUnavailable` when the engine cannot be reached or goes away before the last event, and
-        `EngineRefused` when it does not know the checkpoint (404) or the recipe is invalid (422).
+        `EngineRefused` when it does not know the checkpoint (404) or the recipe or its pictures are invalid (422).
         """
-        body = b'{"recipe":' + recipe.to_json().encode() + b"}"
+        body = _body(recipe, inputs)
         headers = {"content-type": "application/json"}
         async with (
             self._connection(SILENCE_SECONDS) as http,
@@ -96,3 +103,10 @@ class EngineClient:
         if status >= 500:
             raise EngineUnavailable(message)
         raise EngineRefused(status, code, message)
+
+
+def _body(recipe: Recipe, inputs: Mapping[str, bytes]) -> bytes:
+    """The request's JSON; `inputs` are left out where there are none."""
+    files = {sha256: base64.b64encode(png).decode() for sha256, png in inputs.items()}
+    pictures = b',"inputs":' + json.dumps(files).encode() if files else b""
+    return b'{"recipe":' + recipe.to_json().encode() + pictures + b"}"

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import structlog
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from app.engine.failures import explain, is_out_of_memory
 from app.engine.task import Cancelled, Event, Failed, Finished, Progress, Started, Task
 from models.bundle import Bundle
-from models.calls import Encode, Predict
+from models.calls import Decode, Encode, EncodeImage, Predict
 from models.jobs import job_of
 
 MAX_ROWS = 16  # on a CPU a row costs no less beyond 8, but every step, and so every cancel, comes later
@@ -124,11 +125,14 @@ class Engine:
                 return False
             task.job = job_of(task.recipe, task.bundle, task.inputs)
             task.call = next(task.job)
+        except StopIteration as finished:  # an edit that changes nothing needs no network
+            self._tell(task, Started())
+            self._finish(task, finished.value)
         except Exception as error:
             self._tell(task, explain(error, at_start=True))
-            return True
-        self._tasks[task.id] = task
-        self._tell(task, Started())
+        else:
+            self._tasks[task.id] = task
+            self._tell(task, Started())
         return True
 
     def _close_cancelled(self) -> None:
@@ -155,7 +159,7 @@ class Engine:
         match key[0]:
             case "Predict":
                 return min(limit, _fitting(tasks, self._max_rows))
-            case "Decode":
+            case "Decode" | "EncodeImage":
                 return 1
             case _:
                 return min(limit, MAX_PROMPTS)
@@ -217,7 +221,7 @@ class Engine:
         if not isinstance(answered, Predict) or task.bundle is None:
             return
         following = task.call if isinstance(task.call, Predict) else None
-        done = answered.steps if following is None else following.step
+        done = answered.step + 1 if following is None else following.step
         if done <= task.steps_done:
             return
         task.steps_done = done
@@ -253,9 +257,17 @@ def _key(task: Task) -> Key:
     call = task.call
     assert call is not None
     kind, name = type(call).__name__, task.recipe.checkpoint
-    if isinstance(call, Encode):
-        return kind, name, ()
-    return kind, name, tuple(call.sample.shape if isinstance(call, Predict) else call.latents.shape)
+    match call:
+        case Encode():
+            return kind, name, ()
+        case EncodeImage():
+            return kind, name, tuple(call.pixels.shape)
+        case Predict():
+            return kind, name, tuple(call.sample.shape)
+        case Decode():
+            return kind, name, tuple(call.latents.shape)
+        case _:
+            assert_never(call)
 
 
 def _fitting(tasks: Sequence[Task], rows: int) -> int:

@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.engine.address import address
+from app.engine.inputs import InputError, decode_inputs
 from app.engine.log import configure
 from app.engine.shelf import EMBEDDED, paths_of
 from app.engine.stream import PictureStream
@@ -49,14 +50,20 @@ def create_app(worker: Worker) -> Starlette:
 
     async def generate(request: Request) -> Response:
         try:
-            recipe = Recipe.model_validate((await request.json())["recipe"])
+            body = await request.json()
+            recipe = Recipe.model_validate(body["recipe"])
         except ValidationError as error:
             return _refusal(422, "invalid", "The recipe is invalid.", explain(error))
         except (ValueError, KeyError, TypeError):
             return _refusal(422, "invalid", 'The body must be a JSON object {"recipe": {...}}.')
         if not worker.knows(recipe.checkpoint):
             return _refusal(404, "checkpoint", f"There is no checkpoint {recipe.checkpoint!r} in this engine.")
-        return PictureStream(worker, recipe)
+        try:
+            inputs = await asyncio.to_thread(decode_inputs, recipe, body.get("inputs"))
+        except InputError as error:
+            wrong = [{"field": error.field, "message": str(error)}]
+            return _refusal(422, "invalid", f"The recipe's pictures are wrong: {error}.", wrong)
+        return PictureStream(worker, recipe, inputs)
 
     return Starlette(
         routes=[

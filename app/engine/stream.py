@@ -7,7 +7,7 @@ import base64
 import io
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -35,7 +35,7 @@ log = structlog.get_logger()
 class PictureStream(StreamingResponse):
     """Submit a recipe and stream what becomes of it; the task is cancelled when the client goes."""
 
-    def __init__(self, worker: Worker, recipe: Recipe) -> None:
+    def __init__(self, worker: Worker, recipe: Recipe, inputs: Mapping[str, Tensor]) -> None:
         self._worker = worker
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -44,7 +44,7 @@ class PictureStream(StreamingResponse):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-        self._task = Task(recipe, listener)
+        self._task = Task(recipe, listener, inputs)
         super().__init__(self._lines(), media_type="application/x-ndjson")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from app.engine.engine import Engine
 from app.engine.task import Event, Finished, Progress, Task
 from models.bundle import Bundle
-from models.calls import Call, Decode, Encode, Predict
+from models.calls import Call, Decode, Encode, EncodeImage, Predict
 from models.config import BundleConfig
 from models.recipe import Recipe
 from models.schedule import Schedule
@@ -53,6 +53,8 @@ class FakeBundle:
                 return torch.cat([call.sample * 0.1 + cond.mean() * 0.01 for cond in call.conds])
             case Decode():
                 return F.interpolate(call.latents[:, :3], scale_factor=8.0) + self.pixel
+            case EncodeImage():
+                return F.avg_pool2d(call.pixels, 8)[:, (0, 1, 2, 0)]
 
     @property
     def predicts(self) -> list[list[Predict]]:
@@ -65,7 +67,8 @@ class Heard:
     def __init__(self, **fields: Any) -> None:
         self.events: list[Event] = []
         given = {"prompt": "a lake", "seed": 1, "width": 64, "height": 64, "steps": 4, **fields}
-        self.task = Task(Recipe.model_validate(given), self.events.append)
+        inputs: dict[str, Tensor] = given.pop("inputs", {})
+        self.task = Task(Recipe.model_validate(given), self.events.append, inputs)
 
     @property
     def steps(self) -> list[int]:

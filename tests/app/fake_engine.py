@@ -27,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from app.engine.inputs import named_inputs
 from models.recipe import Recipe, explain
 
 ENVIRONMENT = {
@@ -54,8 +55,8 @@ class FakeEngine:
 
     `step_delay` seconds a step; `state`, `error` as in `/status`; `die_at_step` breaks the stream of a job that reaches
     that step, `deaths` times in all; `fail_with` {code, message} ends each job with `failed`; `unknown` checkpoints
-    answer 404. `started` and `finished` list recipes in order, `cancelled` those whose stream was closed early;
-    `running` and `most_running` count jobs.
+    answer 404. `started` and `finished` list recipes in order, `inputs` the pictures that came with each,
+    `cancelled` those whose stream was closed early; `running` and `most_running` count jobs.
     """
 
     def __init__(self, socket: Path, *, step_delay: float = 0.0, checkpoints: tuple[str, ...] = ("embedded",)) -> None:
@@ -67,6 +68,7 @@ class FakeEngine:
         self.die_at_step: int | None = None
         self.deaths = 1_000_000
         self.fail_with: dict[str, str] | None = None
+        self.inputs: list[dict[str, bytes]] = []
         self.started: list[Recipe] = []
         self.finished: list[Recipe] = []
         self.cancelled: list[Recipe] = []
@@ -144,7 +146,8 @@ class FakeEngine:
 
     async def _generate(self, request: Request) -> Response:
         try:
-            recipe = Recipe.model_validate((await request.json())["recipe"])
+            body = await request.json()
+            recipe = Recipe.model_validate(body["recipe"])
         except ValidationError as error:
             return JSONResponse(
                 {"code": "invalid", "message": "the recipe is invalid", "fields": explain(error)}, status_code=422
@@ -152,6 +155,11 @@ class FakeEngine:
         if recipe.checkpoint not in self.checkpoints:
             message = f"there is no checkpoint {recipe.checkpoint!r}"
             return JSONResponse({"code": "checkpoint", "message": message}, status_code=404)
+        inputs = {name: base64.b64decode(text) for name, text in body.get("inputs", {}).items()}
+        if absent := [sha256 for sha256 in named_inputs(recipe).values() if sha256 not in inputs]:
+            message = f"the picture {absent[0]} is not among the inputs"
+            return JSONResponse({"code": "invalid", "message": message}, status_code=422)
+        self.inputs.append(inputs)
         return StreamingResponse(self._lines(recipe), media_type="application/x-ndjson")
 
     async def _lines(self, recipe: Recipe) -> AsyncIterator[str]:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.calls import Call, Decode, Encode, Predict
-from models.jobs import Job, txt2img
+from models.calls import Call, Decode, Encode, EncodeImage, Predict
+from models.jobs import Job, img2img, txt2img
 from models.recipe import Recipe, Sampler
 from models.run import run
 from models.schedule import Schedule
@@ -44,6 +44,8 @@ class Toy:
                 return torch.cat([torch.tanh(sample * 1.2 + timestep / 1000 + cond.mean()) for cond in conds])
             case Decode(latents):
                 return torch.nn.functional.interpolate(latents[:, :3], scale_factor=float(self.config.vae_factor))
+            case EncodeImage(pixels):
+                return torch.nn.functional.avg_pool2d(pixels, self.config.vae_factor)[:, (0, 1, 2, 0)]
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -175,3 +177,26 @@ def test_it_refuses_a_checkpoint_for_inpainting() -> None:
 def test_it_refuses_a_size_that_the_checkpoint_cannot_make() -> None:
     with pytest.raises(ValueError, match="height is 72; checkpoint 'embedded' needs a multiple of 16"):
         next(txt2img(recipe(), Toy(config=Config(vae_factor=16))))
+
+
+def test_image_to_image_begins_from_the_noised_image_at_its_share_of_the_steps() -> None:
+    toy, wanted = Toy(), recipe(steps=10)
+    pixels = torch.linspace(-1, 1, 3 * 72 * 64).reshape(1, 3, 72, 64)
+
+    _, calls = listen(img2img(wanted, toy, pixels, 0.38), toy)
+    first = next(call for call in calls if isinstance(call, Predict))
+
+    sigma = toy.schedule.sigmas(10)[7]
+    noise = torch.randn((1, 4, 9, 8), generator=torch.Generator("cpu").manual_seed(7))
+    begun = toy.answer([EncodeImage(pixels)])[0] + noise * sigma
+    assert [type(call) for call in calls] == [Encode, Encode, EncodeImage, *[Predict] * 3, Decode]
+    torch.testing.assert_close(first.sample, begun / (sigma**2 + 1) ** 0.5)
+
+
+def test_image_to_image_without_a_step_leaves_the_image_as_it_is() -> None:
+    pixels = torch.rand(1, 3, 72, 64)
+
+    changed, calls = listen(img2img(recipe(steps=10), Toy(), pixels, 0.09), Toy())
+
+    assert torch.equal(changed, pixels)
+    assert calls == []

@@ -8,7 +8,7 @@ import torch
 from diffusers.image_processor import VaeImageProcessor
 
 from models.noise import NoiseSource
-from models.pixels import pixel_sha256, to_rgb_bytes
+from models.pixels import from_rgb, pixel_sha256, to_rgb_bytes
 from models.preview import preview
 
 SD1_FACTORS = {"weight": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5]], "bias": [0.1, 0, -0.1]}
@@ -115,3 +115,9 @@ def test_a_preview_of_constant_latents_is_finite() -> None:
 def test_a_preview_refuses_factors_of_another_size() -> None:
     with pytest.raises(ValueError, match=r"have the shapes \(4, 3\) and \(3,\); latents of 8 channels"):
         preview(torch.zeros(1, 8, 4, 4), SD1_FACTORS)
+
+
+def test_levels_come_back_as_they_were() -> None:
+    levels = torch.arange(256, dtype=torch.uint8).reshape(16, 16, 1).expand(16, 16, 3)
+
+    assert to_rgb_bytes(from_rgb(levels)) == levels.contiguous().numpy().tobytes()
