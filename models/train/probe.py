@@ -39,14 +39,14 @@ class Probe(nn.Module):
         pooled = states.float().mean(dim=1)
         losses = []
         for name, head in self.heads.items():
-            labels = torch.tensor([_label(scene, name) for scene in scenes])
+            labels = torch.tensor([label_of(scene, name) for scene in scenes])
             told = F.cross_entropy(head(pooled), labels, ignore_index=IGNORED, reduction="sum")
             losses.append(told / max(1, int((labels != IGNORED).sum())))
         return torch.stack(losses).mean()
 
 
-def _label(scene: Scene | None, name: str) -> int:
-    """The number of the class, IGNORED where there is nothing to tell: the place of what is not there."""
+def label_of(scene: Scene | None, name: str) -> int:
+    """Return the number of the class, IGNORED where there is nothing to tell: the place of what is not there."""
     if scene is None:
         return IGNORED
     if name.endswith("_at") and getattr(scene, name.removesuffix("_at")) is None:

@@ -17,13 +17,17 @@ X_OF = {"left": 0.22, "middle": 0.5, "right": 0.78}
 
 
 def render(scene: Scene, rng: Random, size: int = 256) -> NDArray[np.uint8]:
-    """Return the picture of `scene` as (size, size, 3) uint8; `rng` decides what the scene leaves open."""
+    """Return the picture of `scene` as (size, size, 3) uint8; `rng` decides what the scene leaves open.
+
+    Each part has random numbers of its own: two scenes that differ in one part, drawn from
+    equal `rng`, differ there only.
+    """
     surface = skia.Surface(size, size)
     canvas = surface.getCanvas()
     canvas.scale(size, size)
     light = light_of(scene.time, rng)
     horizon = rng.uniform(0.54, 0.62)
-    luminary = _luminary_at(scene, horizon, rng)
+    luminary = _luminary_at(scene, horizon, Random(rng.getrandbits(32)))
     _sky(canvas, scene, light, horizon, luminary, rng)
     seed = rng.getrandbits(32)
     _terrain(canvas, scene, light, horizon, Random(seed))
@@ -64,17 +68,22 @@ def _sky(
     rng: Random,
 ) -> None:
     canvas.drawRect(skia.Rect(0, 0, 1, horizon + 0.02), _gradient(0, horizon, [*light.sky]))
+    seed = rng.getrandbits(32)
     if scene.stars:
-        for _ in range(rng.randint(28, 42)):
-            canvas.drawCircle(
-                rng.random(), rng.random() * horizon * 0.85, rng.uniform(0.003, 0.0065), fill((250, 246, 225))
-            )
+        _stars(canvas, horizon, Random(seed))
     if scene.aurora:
-        _aurora(canvas, rng)
+        _aurora(canvas, Random(seed + 1))
     if luminary:
         _luminary(canvas, scene, light, *luminary)
     if scene.clouds:
-        _clouds(canvas, scene, light, rng)
+        _clouds(canvas, scene, light, Random(seed + 2))
+
+
+def _stars(canvas: skia.Canvas, horizon: float, rng: Random) -> None:
+    for _ in range(rng.randint(28, 42)):
+        canvas.drawCircle(
+            rng.random(), rng.random() * horizon * 0.85, rng.uniform(0.003, 0.0065), fill((250, 246, 225))
+        )
 
 
 def _luminary(canvas: skia.Canvas, scene: Scene, light: Light, x: float, y: float, radius: float) -> None:

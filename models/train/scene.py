@@ -5,8 +5,13 @@ A `Scene` is the truth of one picture; `render.py` draws it and `caption` descri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
+from typing import Any
+
+Says = Callable[[float], bool]  # whether a detail is said that a caption has with this probability
 
 TIMES = ("day", "dawn", "sunset", "dusk", "night")
 TERRAINS = ("mountains", "snowy mountains", "hills", "dunes", "city", "islands")
@@ -25,6 +30,7 @@ THINGS = (
 POSITIONS = ("left", "middle", "right")
 LUMINARIES = ("sun", "full moon", "crescent moon")
 WATER = ("lake", "sea")
+DARK = ("dusk", "night")
 
 SAY_TIME = {
     "day": ("by day", "on a clear day", "at noon", "in daylight"),
@@ -100,7 +106,7 @@ def sample_scene(rng: Random) -> Scene:
     thing = rng.choice(THINGS) if rng.random() < 0.8 else None
     if thing == "sailboat" and ground not in WATER:
         ground = rng.choice(WATER)
-    dark = time in ("dusk", "night")
+    dark = time in DARK
     luminaries = LUMINARIES[1:] if dark else LUMINARIES[:1]
     aurora = dark and rng.random() < 0.25
     luminary = rng.choice(luminaries) if rng.random() < (0.3 if aurora else 0.6) else None
@@ -118,23 +124,51 @@ def sample_scene(rng: Random) -> Scene:
     )
 
 
-def caption(scene: Scene, rng: Random) -> str:
-    """Describe a scene as a person would, leaving out a detail now and then.
+def variant(scene: Scene, rng: Random) -> Scene:
+    """Return a scene that differs in one part: what is in front, where, the luminary's place, stars, clouds.
+
+    Training on both side by side, with equal noise, shows what a word changes and nothing else.
+    """
+    changes = [("thing", _others(_things_on(scene.ground), scene.thing), 5)]
+    if not scene.aurora:
+        changes.append(("clouds", [not scene.clouds], 1))
+    if scene.thing:
+        changes += [("thing_at", _others(POSITIONS, scene.thing_at), 8), ("thing", [None], 1)]
+    if scene.luminary:
+        changes.append(("luminary_at", _others(POSITIONS, scene.luminary_at), 4))
+    if scene.time in DARK:
+        changes.append(("stars", [not scene.stars], 2))
+    part, values, _ = rng.choices(changes, [weight for *_, weight in changes])[0]
+    changed: dict[str, Any] = {part: rng.choice(values)}
+    return replace(scene, **changed)
+
+
+def _things_on(ground: str) -> list[str]:
+    return [thing for thing in THINGS if thing != "sailboat" or ground in WATER]
+
+
+def _others(values: Sequence[str], now: str | None) -> list[Any]:
+    return [value for value in values if value != now]
+
+
+def caption(scene: Scene, rng: Random, *, omissions: float = 1.0) -> str:
+    """Describe a scene as a person would, leaving out a detail now and then; never with 0 `omissions`.
 
     What is left out is nevertheless in the picture, so the model also learns to choose for itself.
     """
+    says = partial(_says, rng, omissions)
     terrain = rng.choice(SAY_TERRAIN[scene.terrain])
     ground = rng.choice(SAY_GROUND[scene.ground])
-    time = rng.choice(SAY_TIME[scene.time]) if rng.random() < 0.93 else ""
-    thing = _thing(scene, rng)
-    sky = _sky(scene, rng)
+    time = rng.choice(SAY_TIME[scene.time]) if says(0.93) else ""
+    thing = _thing(scene, rng, says)
+    sky = _sky(scene, rng, says)
     order = rng.random()
     if order < 0.45:
         return _words(f"{terrain} {ground} {time}", _with(thing, sky))
     if order < 0.65:
         return _words(f"{time}," if time else "", terrain, ground, _with(thing, sky))
     if order < 0.85 and thing:
-        behind = f", {terrain} behind" if rng.random() < 0.85 else ""
+        behind = f", {terrain} behind" if says(0.85) else ""
         return _words(f"{_words(thing, ground, time)}{behind}", f", {_list(sky)}" if sky else "")
     keywords = [part for part in (terrain, ground, time, thing, *sky) if part]
     head, tail = keywords[:1], keywords[1:]
@@ -142,20 +176,24 @@ def caption(scene: Scene, rng: Random) -> str:
     return ", ".join(head + tail)
 
 
-def _thing(scene: Scene, rng: Random) -> str:
+def _says(rng: Random, omissions: float, share: float) -> bool:
+    return rng.random() < 1 - omissions * (1 - share)
+
+
+def _thing(scene: Scene, rng: Random, says: Says) -> str:
     if scene.thing is None:
         return ""
-    where = rng.choice(SAY_POSITION[scene.thing_at]) if rng.random() < 0.8 else ""
+    where = rng.choice(SAY_POSITION[scene.thing_at]) if says(0.92) else ""
     return _words(rng.choice(SAY_THING[scene.thing]), where)
 
 
-def _sky(scene: Scene, rng: Random) -> list[str]:
+def _sky(scene: Scene, rng: Random, says: Says) -> list[str]:
     said = []
-    if scene.luminary and rng.random() < 0.95:
-        where = rng.choice(SAY_POSITION[scene.luminary_at]) if rng.random() < 0.7 else ""
+    if scene.luminary and says(0.95):
+        where = rng.choice(SAY_POSITION[scene.luminary_at]) if says(0.88) else ""
         said.append(_words(rng.choice(SAY_LUMINARY[scene.luminary]), where))
     for present, ways in ((scene.clouds, SAY_CLOUDS), (scene.stars, SAY_STARS), (scene.aurora, SAY_AURORA)):
-        if present and rng.random() < 0.95:
+        if present and says(0.95):
             said.append(rng.choice(ways))
     rng.shuffle(said)
     return said
