@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.bootstrap import ROOT
 from app.settings import Settings
 
 TINY_WORDS = ("mountains", "lake", "cabin", "sunset", "stars", "a", "the", "by", "at", "with", "on", "left")
@@ -48,6 +49,26 @@ TINY_SCHEDULER = {
 }
 
 
+# Tests that start processes and wait for them: one after another in one worker, beside which another computes.
+PROCESSES = (
+    *("tests/e2e/", "tests/app/test_survival.py", "tests/app/test_engine_server.py"),
+    *("tests/app/test_supervisor.py", "tests/app/test_dispatch_kills.py"),
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one worker, and those that start processes all in one, which begins with them."""
+    groups = {item: _group(item.path.relative_to(ROOT).as_posix()) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: groups[item] != "processes")
+
+
+def _group(path: str) -> str:
+    return "processes" if path.startswith(PROCESSES) else path
+
+
 @pytest.fixture
 def settings(tmp_path: Path, tiny_checkpoint: Path) -> Settings:
     """Settings of a server of its own, with the tiny checkpoint."""
@@ -63,7 +84,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from models.vae import VAE
     from tests.checkpoint_folder import write_checkpoint
 
-    tokens = {token for row in Tokenizer()(TINY_WORDS).tolist() for token in row}
+    tokens = {token for row in Tokenizer()(TINY_WORDS) for token in row}
     ids = [*sorted(tokens - {BOS, EOS}), BOS, EOS]
     vocabulary = {"ids": ids, "bos": len(ids) - 2, "eos": len(ids) - 1, "pad": len(ids) - 1}
     text = _text_config(len(ids))

@@ -1,4 +1,4 @@
-"""`test`: the whole suite, or what pytest's arguments choose of it."""
+"""`test`: the whole suite, on several cores, or what pytest's arguments choose of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from app.bootstrap import ROOT
 
+MAX_WORKERS = 4  # each has torch and its networks in memory
 THREADS = {"OMP_NUM_THREADS": "1"}  # on networks this small, threads that wait for each other only cost time
 
 
@@ -17,4 +18,13 @@ def main(argv: list[str]) -> int:
     if find_spec("pytest") is None:
         print("The test tools are missing here: pip install the `dev` extra of pyproject.toml.", file=sys.stderr)
         return 1
-    return subprocess.call([sys.executable, "-m", "pytest", *argv], cwd=ROOT, env=THREADS | os.environ)
+    command = [sys.executable, "-m", "pytest", *_workers(argv), *argv]
+    return subprocess.call(command, cwd=ROOT, env=THREADS | os.environ)
+
+
+def _workers(argv: list[str]) -> list[str]:
+    """For the whole suite one worker a core; starting them is not worth it for a test that is named."""
+    if any(not argument.startswith("-") for argument in argv):
+        return []
+    count = min(os.cpu_count() or 1, MAX_WORKERS)
+    return [f"--numprocesses={count}", "--dist=loadgroup", "--no-loadscope-reorder"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from app.cli import generate
-from app.cli.local_server import LocalServer, children, post, wait
+from app.cli.local_server import POLL_SECONDS, LocalServer, children, post, wait
 from app.settings import Settings
 from models.pixels import pixel_sha256
 
@@ -23,9 +24,10 @@ PROMPT = "mountains by the lake at sunset"
 STEPS = 30
 
 
-@pytest.fixture
-def server(tmp_path: Path, tiny_checkpoint: Path) -> Iterator[LocalServer]:
-    with LocalServer(Settings(data=tmp_path / "data", checkpoint=str(tiny_checkpoint), concurrency=4)) as server:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[LocalServer]:
+    data = tmp_path_factory.mktemp("survival") / "data"
+    with LocalServer(Settings(data=data, checkpoint=str(tiny_checkpoint), concurrency=4)) as server:
         yield server
 
 
@@ -40,7 +42,7 @@ def hashes(jobs: list[dict[str, Any]]) -> list[str]:
 def wait_for_four_at_work(client: httpx2.Client, ids: list[str]) -> None:
     wait(client, ids[:4], until=("running",))
     while any(client.get(f"/api/jobs/{name}").json()["step"] < 2 for name in ids[:4]):
-        pass
+        time.sleep(POLL_SECONDS)
 
 
 def images(client: httpx2.Client) -> list[dict[str, Any]]:
