@@ -13,16 +13,17 @@ from functools import cached_property, lru_cache
 from typing import Any, assert_never
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.calls import Call, Decode, Encode, EncodeImage, Predict
 from models.config import BundleConfig, VAEConfig
+from models.emphasis import weigh
 from models.schedule import Schedule
-from models.text import TextTower
+from models.text import Tower
 from models.unet import UNet
 from models.vae import VAE
 
-REMEMBERED_PROMPTS = 256
+REMEMBERED_CHUNKS = 256
 REMEMBERED_TIMESTEPS = 256
 MAX_ROWS_A_THREAD = 15
 
@@ -39,7 +40,7 @@ class Bundle:
     schedule: Schedule
     unet: UNet
     vae: VAE
-    text: TextTower
+    text: Tower
     device: torch.device
     dtype: torch.dtype
     fingerprint: str
@@ -72,19 +73,31 @@ class Bundle:
             case _:
                 assert_never(calls[0])
 
+    @cached_property
+    def bytes(self) -> int:
+        """What the tensors of all networks take, each counted once."""
+        networks = [part for owner in (self, self.text) for part in vars(owner).values() if isinstance(part, nn.Module)]
+        tensors = {id(tensor): tensor for net in networks for tensor in (*net.parameters(), *net.buffers())}
+        return sum(tensor.nbytes for tensor in tensors.values())
+
     def unknown_words(self, prompt: str) -> list[str]:
         """List the words of a prompt that this checkpoint's vocabulary lacks."""
-        return self.text.unknown_words(prompt)
+        return self.text.tokenizer.unknown_words(prompt)
+
+    def _encode(self, prompt: str, clip_skip: int) -> Tensor:
+        chunks = self.text.tokenizer.chunks(prompt)
+        states = [weigh(self._states(chunk.ids, clip_skip), chunk.weights) for chunk in chunks]
+        return states[0] if len(states) == 1 else torch.cat(states)
 
     @cached_property
-    def _encode(self) -> Callable[[str, int], Tensor]:
-        """Encode one prompt, remembering the last ones; alone, so that its states do not depend on its company."""
+    def _states(self) -> Callable[[tuple[int, ...], int], Tensor]:
+        """The states (max_tokens, D) of one chunk, remembered; alone, so that they do not depend on their company."""
 
-        def encode(text: str, clip_skip: int) -> Tensor:
-            states = self.text.states(self.text.tokenizer([text]), clip_skip=clip_skip)
-            return states[0].to("cpu", torch.float32)
+        def states(ids: tuple[int, ...], clip_skip: int) -> Tensor:
+            found = self.text.states(torch.tensor([ids], dtype=torch.int64), clip_skip=clip_skip)
+            return found[0].to("cpu", torch.float32)
 
-        return lru_cache(maxsize=REMEMBERED_PROMPTS)(encode)
+        return lru_cache(maxsize=REMEMBERED_CHUNKS)(states)
 
     def _predict(self, calls: list[Predict]) -> list[Tensor]:
         rows = [call.rows for call in calls]

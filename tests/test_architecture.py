@@ -38,13 +38,18 @@ RULES = {
         ("models.recipe", "models.noise", "models.calls"),
     ),
     "values": Rule(
-        ("models/recipe.py", "models/edit.py", "models/checkpoint/facts.py"),
+        (
+            *("models/recipe.py", "models/edit.py", "models/checkpoint/facts.py", "models/sampler_names.py"),
+            *("models/bpe.py", "models/prompt.py", "models/tokenizer.py"),
+        ),
         (*HTTP, *ROWS, *TENSORS, "PIL"),
         ("models",),
     ),
     "models": Rule(("models",), (*HTTP, *ROWS, "jinja2", "diffusers"), ("models",)),
     "engine": Rule(
-        ("app/engine",), (*ROWS, "fastapi", "jinja2"), ("app.engine", "app.settings", "app.__version__", "models")
+        ("app/engine",),
+        (*ROWS, "fastapi", "jinja2"),
+        ("app.engine", "app.places", "app.settings", "app.__version__", "models"),
     ),
     "engine's client": Rule(
         ("app/engine/client.py", "app/engine/supervisor.py"),
@@ -66,6 +71,7 @@ RULES = {
             "app.services",
             "app.storage",
             "app.engine.client",
+            "app.places",
             "app.settings",
             "models.recipe",
             "models.edit",

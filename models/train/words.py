@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor
 
-from ..text import BOS, EOS, CompactVocabulary, Tokenizer, _clip_tokenizer, build_text_model
+from .. import bpe
+from ..text import BOS, EOS, CompactVocabulary, Tokenizer, build_text_model
 from . import shapes
 from .scene import caption, sample_scene, vocabulary
 
@@ -37,7 +38,7 @@ class Words:
         for number in range(CAPTIONS):
             rng = Random(number)
             texts.add(caption(sample_scene(rng), rng))
-        ids = sorted({token for text in texts for token in _clip_tokenizer().encode(text)})
+        ids = sorted({token for text in texts for token in bpe.encode(text)})
         compact = CompactVocabulary(ids=(*ids, BOS, EOS), bos=len(ids), eos=len(ids) + 1, pad=len(ids) + 1)
         return cls(compact, Tokenizer(max_tokens=shapes.CONTEXT, vocabulary=compact))
 
@@ -47,7 +48,7 @@ class Words:
 
     @lru_cache(maxsize=200_000)  # noqa: B019
     def _tokens(self, text: str) -> Tensor:
-        return self.tokenizer([text])[0]
+        return torch.tensor(self.tokenizer([text])[0], dtype=torch.int64)
 
     def save(self, folder: Path) -> None:
         """Write `vocab_ids.json` for our tokenizer, and a CLIP tokenizer cut down to these tokens for others."""
@@ -79,8 +80,8 @@ class Words:
 
     @cached_property
     def _names(self) -> list[str]:
-        clip = _clip_tokenizer()
-        return [_SPECIAL.get(token) or clip.decoder[token] for token in self.vocabulary.ids]
+        names = [*bpe.signs(), *(left + right for left, right in bpe.read_merges())]
+        return [_SPECIAL.get(token) or names[token] for token in self.vocabulary.ids]
 
     @cached_property
     def _pieces(self) -> list[str]:
@@ -89,8 +90,8 @@ class Words:
     @cached_property
     def _merges(self) -> list[tuple[str, str]]:
         """The merges by which CLIP's tokenizer arrives at these tokens, in its order."""
-        ranks = sorted(_clip_tokenizer().bpe_ranks.items(), key=lambda item: item[1])
-        made_of = {left + right: (left, right) for (left, right), _ in ranks}
+        merges = bpe.read_merges()
+        made_of = {left + right: (left, right) for left, right in merges}
         wanted = set(self._names)
         queue = list(wanted)
         while queue:
@@ -98,7 +99,7 @@ class Words:
                 if part not in wanted:
                     wanted.add(part)
                     queue.append(part)
-        return [pair for pair, _ in ranks if pair[0] + pair[1] in wanted]
+        return [pair for pair in merges if pair[0] + pair[1] in wanted]
 
 
 _SPECIAL = {BOS: "<|startoftext|>", EOS: "<|endoftext|>"}

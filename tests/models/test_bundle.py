@@ -53,7 +53,7 @@ def test_it_encodes_as_transformers_does(each_checkpoint: Path) -> None:
 
     theirs = CLIPTextModel.from_pretrained(each_checkpoint / "text_encoder")
     pad = 0 if "sd2" in each_checkpoint.name else 49407
-    wanted = theirs(Tokenizer(pad=pad)(PROMPTS)).last_hidden_state
+    wanted = theirs(torch.tensor(Tokenizer(pad=pad)(PROMPTS))).last_hidden_state
     found = torch.stack(load(each_checkpoint).answer([Encode(prompt) for prompt in PROMPTS]))
     assert relative_error(found, wanted) <= TOLERANCE
 

@@ -1,0 +1,119 @@
+"""CLIP's byte pair encoding (arXiv:2103.00020 section 2.4, arXiv:1508.07909): text to token ids, without torch.
+
+The merges are those of the file that open_clip carries; the package itself, which would bring torch, torchvision and
+timm, is never imported. Ids: 256 bytes, the same at the end of a word, then the result of each merge in order.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import html
+from collections.abc import Mapping
+from importlib.util import find_spec
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+BOS, EOS = 49406, 49407
+COMMA = 267
+CLIP_VOCABULARY = 49408
+BYTES = 256
+MERGES = BOS - 2 * BYTES
+REMEMBERED_WORDS = 20_000
+PATTERN = r"'(?:[stmd]|re|ve|ll)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
+PRINTABLE = (range(ord("!"), ord("~") + 1), range(ord("¡"), ord("¬") + 1), range(ord("®"), ord("ÿ") + 1))
+
+
+def encode(text: str) -> list[int]:
+    """Return the ids of a text, without begin and end."""
+    return [token for word in words(text) for token in _ids(word)]
+
+
+def words(text: str) -> list[str]:
+    """Return the words, digits and runs of signs that are encoded each for itself, in lower case."""
+    found: list[str] = _pattern().findall(_clean(text))
+    return found
+
+
+def ids_of_word(word: str) -> tuple[int, ...]:
+    """Return the ids of one of `words`."""
+    return _ids(word)
+
+
+def signs() -> list[str]:
+    """Return how the vocabulary's file writes the first 512 ids."""
+    printable = [chr(byte) for group in PRINTABLE for byte in group]
+    alone = [*printable, *(chr(BYTES + index) for index in range(BYTES - len(printable)))]
+    return [*alone, *(f"{sign}</w>" for sign in alone)]
+
+
+def read_merges() -> list[tuple[str, str]]:
+    """Return the merges in the order of the ids that they make, as the vocabulary's file writes them."""
+    with gzip.open(_file(), "rt", encoding="utf-8") as lines:
+        next(lines)  # the version
+        pairs = (line.split() for line in islice(lines, MERGES))
+        return [(left, right) for left, right in pairs]
+
+
+def _clean(text: str) -> str:
+    """Mend what was decoded wrongly, resolve HTML entities (twice, as CLIP does), join whitespace, lower the case."""
+    import ftfy  # 0.1 s and 6 MB, which a process that never reads a prompt need not spend
+
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split()).lower()
+
+
+@functools.cache
+def _pattern() -> Any:
+    import regex
+
+    return regex.compile(PATTERN, regex.IGNORECASE)
+
+
+@functools.lru_cache(maxsize=REMEMBERED_WORDS)
+def _ids(word: str) -> tuple[int, ...]:
+    """Merge the neighbours that were merged first in training, until none of them ever was."""
+    order = _byte_order()
+    ids = [order[byte] for byte in word.encode()]
+    ids[-1] += BYTES
+    merges = _merges()
+    while len(ids) > 1:
+        merged = min((merges.get(pair, CLIP_VOCABULARY) for pair in pairwise(ids)), default=CLIP_VOCABULARY)
+        if merged == CLIP_VOCABULARY:
+            break
+        ids = _merge(ids, merged)
+    return tuple(ids)
+
+
+def _merge(ids: list[int], merged: int) -> list[int]:
+    merges, found, index = _merges(), [], 0
+    while index < len(ids):
+        is_pair = index + 1 < len(ids) and merges.get((ids[index], ids[index + 1])) == merged
+        found.append(merged if is_pair else ids[index])
+        index += 2 if is_pair else 1
+    return found
+
+
+@functools.cache
+def _byte_order() -> Mapping[int, int]:
+    """The id of each byte: those that print come first."""
+    printable = [byte for group in PRINTABLE for byte in group]
+    others = [byte for byte in range(BYTES) if byte not in printable]
+    return {byte: index for index, byte in enumerate([*printable, *others])}
+
+
+@functools.cache
+def _merges() -> Mapping[tuple[int, int], int]:
+    """The id that two neighbours become."""
+    ids = {sign: index for index, sign in enumerate(signs())}
+    merges = {}
+    for merged, (left, right) in enumerate(read_merges(), start=2 * BYTES):
+        merges[ids[left], ids[right]] = ids[left + right] = merged
+    return merges
+
+
+def _file() -> Path:
+    package = find_spec("open_clip")
+    if package is None or not package.submodule_search_locations:
+        raise ModuleNotFoundError("open_clip, which carries CLIP's vocabulary, is missing: pip install open_clip_torch")
+    return Path(package.submodule_search_locations[0]) / "bpe_simple_vocab_16e6.txt.gz"
