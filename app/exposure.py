@@ -16,8 +16,9 @@ def require_safe_bind(settings: Settings) -> None:
     if settings.public or is_loopback(settings.host):
         return
     raise UnsafeBind(
-        f"--host {settings.host} would let other machines use this server, and it has no accounts. "
-        "Add --public if that is what you want, or use --host 127.0.0.1."
+        f"--host {settings.host} would let other machines use this server, and its pages have no accounts. "
+        "Add --public if that is what you want (programs then need an API key: python3 -m app keys), "
+        "or use --host 127.0.0.1."
     )
 
 

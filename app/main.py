@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from app.engine import log
 from app.engine.child import Child
@@ -22,7 +22,9 @@ from app.services.signal import Signal
 from app.services.store import Store
 from app.settings import Settings
 from app.web import errors, events, files, pages
-from app.web.api import checkpoints, health, images, jobs, shares
+from app.web.api import canvases, checkpoints, health, images, jobs, shares
+from app.web.caller import require_known
+from app.web.cors import Programs
 from app.web.dependencies import EngineWatch
 from app.web.limits import RequestLimits, Streams
 from app.web.metrics import CountRequests, Metrics
@@ -68,13 +70,16 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(OwnerCookieMiddleware)
     app.add_middleware(RequestLimits)
     app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Programs, settings=settings)
     app.add_middleware(errors.ErrorBorder)
     app.add_middleware(Headers)
     app.add_middleware(CountRequests, metrics=app.state.metrics)
 
 
 def _add_routes(app: FastAPI) -> None:
-    for module in (health, jobs, images, shares, checkpoints, files, events):
+    for module in (jobs, images, canvases, shares, checkpoints):
+        app.include_router(module.router, dependencies=[Depends(require_known)])
+    for module in (health, files, events):
         app.include_router(module.router)
     app.include_router(docs.router, include_in_schema=False)
     app.include_router(pages.router, include_in_schema=False)

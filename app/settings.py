@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
 from pydantic import Field
@@ -22,7 +22,15 @@ class Settings(BaseSettings):
         description="Folder for the database, images and keys.",
     )
     checkpoint: str = Field(
-        "embedded", description="Default checkpoint: `embedded`, or the path of a diffusers folder."
+        "embedded",
+        description="Default checkpoint: `embedded`, a path, a name out of the folders, or `org/name[@revision]`.",
+    )
+    checkpoints: list[Path] = Field(
+        default_factory=list,
+        description="Folders in which checkpoints are looked for (in the environment a JSON list).",
+    )
+    checkpoint_memory: float = Field(
+        0.0, ge=0, description="GiB of loaded checkpoints to keep; 0 is half of the device's memory."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where the networks run.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -34,9 +42,18 @@ class Settings(BaseSettings):
     allowed_hosts: list[str] = Field(
         default_factory=list, description="Further host names (JSON list) under which the server may be addressed."
     )
+    cors_origins: list[Annotated[str, Field(pattern=r"^https?://[^/*@\s]+$")]] = Field(
+        default_factory=list,
+        description="Origins (JSON list) whose pages may use the APIs, such as `http://localhost:3000`.",
+    )
+    prompt_in_files: bool = Field(
+        True, description="Write prompt and settings into new image files; the mark of a model's work always is."
+    )
     lease_seconds: float = Field(30.0, gt=0, description="How long a claim on a job holds without renewal.")
     max_attempts: int = Field(3, ge=1, description="How often a job is started before it is given up.")
     max_pending: int = Field(100, ge=1, description="Waiting and running jobs that one browser may have.")
+    max_uploads: int = Field(500, ge=1, description="Uploaded pictures that one browser may keep.")
+    max_canvases: int = Field(100, ge=1, description="Canvases that one browser may keep.")
     concurrency: int = Field(8, ge=1, description="Jobs that the engine works on at the same time.")
 
     @property
@@ -46,6 +63,11 @@ class Settings(BaseSettings):
     @property
     def images(self) -> Path:
         return self.data / "images"
+
+    @property
+    def own_checkpoints(self) -> Path:
+        """A folder in which checkpoints are looked for besides those of `checkpoints`; it need not be there."""
+        return self.data / "checkpoints"
 
     @property
     def engine_socket(self) -> Path:

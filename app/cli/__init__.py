@@ -19,9 +19,12 @@ COMMANDS = {
     "serve": Command("app.cli.serve", "serve the pages and the API (what happens without a command)"),
     "generate": Command("app.cli.generate", "make pictures of one prompt and write them as PNG files"),
     "models": Command("app.cli.models", "list the checkpoints and what is in them"),
+    "inspect": Command("app.cli.inspect", "say how a picture was made, whoever made it"),
+    "keys": Command("app.cli.keys", "make, list and revoke API keys"),
     "doctor": Command("app.cli.doctor", "say what this machine has and what is wrong with it"),
     "bench": Command("app.cli.bench", "measure this machine"),
     "train": Command("models.train.command", "train the embedded model again"),
+    "evaluate": Command("models.train.evaluate", "measure how well the embedded model draws what it is asked for"),
     "test": Command("app.cli.test", "run the tests (further arguments go to pytest)"),
     "engine": Command("app.engine.server", "run the engine process alone (serve starts it by itself)"),
 }

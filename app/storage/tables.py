@@ -70,7 +70,6 @@ jobs = Table(
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
     Column("parent_id", String(32)),  # the image that it edits; no key, since that may be deleted
-    Column("is_composite", Boolean, nullable=False, server_default=false()),
     Column("canvas_id", String(32), index=True),  # while its image is a candidate there
     Index("jobs_in_line", "status", "owner", "seq"),
     Index("jobs_of_owner", "owner", "hidden", "seq"),
@@ -121,7 +120,6 @@ images = Table(
     Column("deleted_at", BigInteger),
     Column("origin", String(12), nullable=False, server_default=text("'generated'")),
     Column("parent_id", String(32), index=True),
-    Column("is_composite", Boolean, nullable=False, server_default=false()),  # some of it was never generated
     Index("images_of_owner", "owner", "created_at", "id"),
     Index("images_deleted", "deleted_at", sqlite_where=text("deleted_at IS NOT NULL")),
 )
@@ -169,4 +167,22 @@ idempotency_keys = Table(
     Column("body_hash", String(64), nullable=False),
     Column("group_id", String(32), nullable=False),
     Column("created_at", BigInteger, nullable=False, index=True),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(80), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("key_hash", String(64), nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+client_options = Table(
+    "client_options",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("options", Text, nullable=False),
 )

@@ -20,11 +20,12 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.services.errors import ServiceError
+from app.services.errors import ServiceError, Stale
+from app.web import dialects
 
 Fields = Sequence[Mapping[str, str]]
 
-MACHINE_PATHS = ("/api/", "/healthz", "/readyz", "/metrics", "/openapi.json")
+MACHINE_PATHS = (*dialects.PROGRAMS, "/healthz", "/readyz", "/metrics", "/openapi.json")
 UNPARSABLE = "There was an error parsing the body"  # fastapi's words for JSON that json.loads cannot even refuse
 
 log = structlog.get_logger(__name__)
@@ -58,8 +59,10 @@ def error_response(
 
         html = render_error(request, status, code, message, [dict(field) for field in fields])
         return HTMLResponse(html, status, headers={"Vary": "Accept, HX-Request", **(headers or {})})
-    body = {"error": {"code": code, "message": message, "fields": [dict(field) for field in fields]}}
-    return JSONResponse(body, status, headers=headers)
+    path = request.scope["path"]
+    own = {"error": {"code": code, "message": message, "fields": [dict(field) for field in fields]}}
+    body = dialects.error_body(path, status, code, message, fields) or own
+    return JSONResponse(body, status, headers={**dialects.error_headers(path, status), **(headers or {})})
 
 
 def install(app: FastAPI) -> None:
@@ -74,7 +77,9 @@ async def _service_error(request: Request, error: Exception) -> Response:
     fields = getattr(error, "errors", None)
     if not fields:
         fields = [{"field": error.field, "message": error.message}] if error.field else []
-    headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+    if isinstance(error, Stale):
+        headers["ETag"] = f'"{error.version}"'
     return error_response(request, error.status, error.code, error.message, fields=fields, headers=headers)
 
 

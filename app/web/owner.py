@@ -19,7 +19,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "mezzotint"
+from app.web.caller import COOKIE as COOKIE
+from app.web.caller import key_owner
+
 KEY_FILE = "owner.key"
 COOKIE_SECONDS = 400 * 86_400  # the longest that browsers keep a cookie
 RENEW_DAYS = 30
@@ -71,7 +73,13 @@ def _publish(draft: Path, path: Path) -> None:
 
 
 async def current_owner(connection: HTTPConnection) -> str:
-    """Return the owner of this request; a new id, and the cookie that carries it, where the browser sent none."""
+    """Return the owner of this request: its API key's, else its cookie's; where it sent neither, a new one's.
+
+    Raises a 401 for a key that is wrong.
+    """
+    by_key = await key_owner(connection)
+    if by_key is not None:
+        return by_key
     cookies: OwnerCookies = connection.app.state.owner_cookies
     today = int(time.time() // 86_400)
     known = cookies.read(connection.cookies.get(COOKIE, ""))

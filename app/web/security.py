@@ -2,7 +2,9 @@
 
 `Guard` refuses foreign host names (DNS rebinding) and unsafe requests that another site started (CSRF). A request
 with neither `Sec-Fetch-Site` nor `Origin` is let through: every browser sends one of them with an unsafe request, so
-it comes from a program, which nobody can trick into spending a cookie. `Headers` puts the policy on every answer.
+it comes from a program, which nobody can trick into spending a cookie; so does one with a bearer key, which no page of
+another site can send unasked. Pages of configured origins may use the APIs (`app.web.cors`). `Headers` puts the policy
+on every answer.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.exposure import ip_address_of
 from app.settings import Settings
+from app.web.dialects import PROGRAMS
 from app.web.errors import error_response
 
 PAGE_POLICY = (
@@ -46,6 +49,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
         self._names = LOOPBACK_NAMES | {name.lower() for name in (settings.host, *settings.allowed_hosts)}
+        self._origins = frozenset(settings.cors_origins)
         self._takes_addresses = settings.public  # a rebound name is never an address, so addresses are safe to take
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,9 +66,15 @@ class Guard:
     def _refusal(self, request: Request) -> tuple[int, str, str] | None:
         if not self._knows(request.headers.getlist("host")):
             return 400, "unknown_host", "This server does not answer to that host name; see --allowed-hosts."
-        if request.method not in SAFE_METHODS and not _is_same_origin(request):
+        if request.method not in SAFE_METHODS and not self._is_ours(request):
             return 403, "cross_site", "This request was started by another site, so it was refused."
         return None
+
+    def _is_ours(self, request: Request) -> bool:
+        if request.headers.get("authorization", "").lower().startswith("bearer "):
+            return True
+        is_invited = request.headers.get("origin") in self._origins and request.scope["path"].startswith(PROGRAMS)
+        return is_invited or _is_same_origin(request)
 
     def _knows(self, hosts: list[str]) -> bool:
         if len(hosts) != 1:
