@@ -20,6 +20,7 @@ from models.config import BundleConfig, VAEConfig
 from models.emphasis import weigh
 from models.schedule import Schedule
 from models.text import Tower
+from models.tiling import wrapped
 from models.unet import UNet
 from models.vae import VAE
 
@@ -51,7 +52,7 @@ class Bundle:
 
     @torch.inference_mode()
     def answer(self, calls: Sequence[Call]) -> list[Tensor]:
-        """Answer calls of one kind, in their order; `Predict`s must share their latent shape.
+        """Answer calls of one kind, in their order; `Predict`s must share their latent shape, tokens and tiling.
 
         The rows of all `Predict`s go through the U-Net together; prompts and pictures are taken one by one, which
         bounds the memory. In float32 on a CPU an answer is equal to the bit whatever it is answered with, on other
@@ -67,9 +68,9 @@ class Bundle:
             case Predict():
                 return self._predict([call for call in calls if isinstance(call, Predict)])
             case Decode():
-                return [self._decode(call.latents) for call in calls if isinstance(call, Decode)]
+                return [self._decode(call.latents, call.tiling) for call in calls if isinstance(call, Decode)]
             case EncodeImage():
-                return [self._encode_image(call.pixels) for call in calls if isinstance(call, EncodeImage)]
+                return [self._encode_image(call.pixels, call.tiling) for call in calls if isinstance(call, EncodeImage)]
             case _:
                 assert_never(calls[0])
 
@@ -104,23 +105,24 @@ class Bundle:
         samples = self._inward(torch.cat([_input(call).expand(call.rows, -1, -1, -1) for call in calls]))
         shifts = torch.cat([self._shifts(call.timestep) for call in calls for _ in call.conds])
         context = self._inward(torch.stack([cond for call in calls for cond in call.conds]))
-        prediction = self._unet_rows(samples, shifts, context)
+        unet = self._wrapped_unet if calls[0].tiling else self.unet
+        prediction = self._unet_rows(unet, samples, shifts, context)
         return list(torch.split(prediction.to("cpu", torch.float32), rows))
 
-    def _unet_rows(self, samples: Tensor, shifts: Tensor, context: Tensor) -> Tensor:
+    def _unet_rows(self, unet: UNet, samples: Tensor, shifts: Tensor, context: Tensor) -> Tensor:
         """Ask the U-Net in such numbers of rows that on a CPU no row's bits depend on how many there are.
 
         oneDNN (torch 2.13, AVX-512) rounds a lone row, and 16 rows or more a thread, differently from all numbers
         between. So one row is asked twice over, and many in several calls.
         """
         if self.device.type != "cpu":
-            return self.unet.predict(samples, shifts, context)
+            return unet.predict(samples, shifts, context)
         count = len(samples)
         if count == 1:
-            return self.unet.predict(samples.repeat(2, 1, 1, 1), shifts.repeat(2, 1), context.repeat(2, 1, 1))[:1]
+            return unet.predict(samples.repeat(2, 1, 1, 1), shifts.repeat(2, 1), context.repeat(2, 1, 1))[:1]
         parts = math.ceil(count / (MAX_ROWS_A_THREAD * torch.get_num_threads()))
         split = zip(*(rows.tensor_split(parts) for rows in (samples, shifts, context)), strict=True)
-        return torch.cat([self.unet.predict(*part) for part in split])
+        return torch.cat([unet.predict(*part) for part in split])
 
     @cached_property
     def _shifts(self) -> Callable[[float], Tensor]:
@@ -129,13 +131,23 @@ class Bundle:
             lambda timestep: self.unet.shifts(torch.tensor([timestep], dtype=torch.float32, device=self.device))
         )
 
-    def _decode(self, latents: Tensor) -> Tensor:
-        pixels = self.vae.decode(self._inward(unscale(latents, self.vae.config)))
+    def _decode(self, latents: Tensor, tiling: bool) -> Tensor:
+        vae = self._wrapped_vae if tiling else self.vae
+        pixels = vae.decode(self._inward(unscale(latents, vae.config)))
         return pixels.to("cpu", torch.float32)
 
-    def _encode_image(self, pixels: Tensor) -> Tensor:
-        mean, _logvar = self.vae.encode(self._inward(pixels))
-        return rescale(mean.to("cpu", torch.float32), self.vae.config)
+    def _encode_image(self, pixels: Tensor, tiling: bool) -> Tensor:
+        vae = self._wrapped_vae if tiling else self.vae
+        mean, _logvar = vae.encode(self._inward(pixels))
+        return rescale(mean.to("cpu", torch.float32), vae.config)
+
+    @cached_property
+    def _wrapped_unet(self) -> UNet:
+        return wrapped(self.unet)
+
+    @cached_property
+    def _wrapped_vae(self) -> VAE:
+        return wrapped(self.vae)
 
     def _inward(self, x: Tensor) -> Tensor:
         return x.to(self.device, self.dtype)

@@ -46,6 +46,6 @@ def _shape(name: str, field: FieldInfo) -> dict[str, Any]:
     if field.annotation is bool:
         return {"action": argparse.BooleanOptionalAction, "default": None}
     if get_origin(field.annotation) is list:
-        return {"nargs": "*", "metavar": name.rstrip("s").rpartition("_")[2].upper()}
+        return {"nargs": "*", "action": "extend", "metavar": name.rstrip("s").rpartition("_")[2].upper()}
     choices = [str(choice) for choice in get_args(field.annotation)]
     return {"choices": choices} if choices else {"metavar": name.rpartition("_")[2].upper()}

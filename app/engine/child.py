@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import suppress
 
+from app.places import EMBEDDED, default_place
 from app.settings import Settings
 
 
@@ -70,9 +71,11 @@ def start_engine(settings: Settings) -> Child:
 
 def engine_command(settings: Settings) -> tuple[str, ...]:
     """The command line of the engine that these settings describe."""
+    place = default_place(settings)
     flags = {
         "--socket": str(settings.engine_socket),
-        "--checkpoint": settings.checkpoint,
+        "--checkpoint": f"{place[0]}={place[1].absolute()}" if place else EMBEDDED,
+        "--checkpoint-memory": str(settings.checkpoint_memory),
         "--device": settings.device,
         "--dtype": settings.dtype,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -41,10 +41,14 @@ class EngineRefused(EngineError):  # noqa: N818
 
 
 class EngineClient:
-    """Talk to the engine that listens on `socket`. Holds no connection, so a restarted engine needs no new client."""
+    """Talk to the engine that listens on `socket`. Holds no connection, so a restarted engine needs no new client.
 
-    def __init__(self, socket: Path) -> None:
+    `path_of` says where the checkpoint of a recipe lies; the engine, which need not know, is told with each recipe.
+    """
+
+    def __init__(self, socket: Path, path_of: Callable[[str], Path | None] = lambda name: None) -> None:  # noqa: ARG005
         self.socket = socket
+        self._path_of = path_of
 
     async def status(self) -> dict[str, Any]:
         """Return `GET /status`: state, device, checkpoints, metrics. Raises `EngineUnavailable`."""
@@ -64,7 +68,7 @@ class EngineClient:
         Raises `EngineUnavailable` when the engine cannot be reached or goes away before the last event, and
         `EngineRefused` when it does not know the checkpoint (404) or the recipe or its pictures are invalid (422).
         """
-        body = _body(recipe, inputs)
+        body = _body(recipe, inputs, self._path_of(recipe.checkpoint))
         headers = {"content-type": "application/json"}
         async with (
             self._connection(SILENCE_SECONDS) as http,
@@ -105,8 +109,9 @@ class EngineClient:
         raise EngineRefused(status, code, message)
 
 
-def _body(recipe: Recipe, inputs: Mapping[str, bytes]) -> bytes:
-    """The request's JSON; `inputs` are left out where there are none."""
+def _body(recipe: Recipe, inputs: Mapping[str, bytes], path: Path | None) -> bytes:
+    """The request's JSON; `inputs` are left out where there are none, `path` where the engine must know it."""
     files = {sha256: base64.b64encode(png).decode() for sha256, png in inputs.items()}
     pictures = b',"inputs":' + json.dumps(files).encode() if files else b""
-    return b'{"recipe":' + recipe.to_json().encode() + pictures + b"}"
+    place = b',"path":' + json.dumps(str(path.absolute())).encode() if path else b""
+    return b'{"recipe":' + recipe.to_json().encode() + place + pictures + b"}"

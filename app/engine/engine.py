@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -27,7 +27,7 @@ MAX_ROWS = 16  # on a CPU a row costs no less beyond 8, but every step, and so e
 MAX_PROMPTS = 16  # encoded in one turn
 PREVIEW_SECONDS = 0.2
 
-Key = tuple[str, str, tuple[int, ...]]  # kind of call, checkpoint, latent shape
+Key = tuple[str, str, tuple[int, ...]]  # kind of call, checkpoint, what rows of one call share: shape, tokens, edges
 
 log = structlog.get_logger()
 
@@ -49,7 +49,8 @@ class Counters:
 class Engine:
     """Answer the calls of all its tasks, in turns.
 
-    `bundle_of` gives the bundle of a checkpoint, None while it loads, or raises an exception with the reason.
+    `bundle_of` gives the bundle of a checkpoint, None while a job of it has to wait, or raises an exception with the
+    reason. `plan` is told before that, in every step, the checkpoints of the jobs that wait and of those under way.
     `max_rows` bounds the rows of a U-Net call; a single picture may exceed it. `submit` and `cancel` may be called
     from any thread, `step` from one.
     """
@@ -58,11 +59,13 @@ class Engine:
         self,
         bundle_of: Callable[[str], Bundle | None],
         *,
+        plan: Callable[[Sequence[str], Set[str]], None] = lambda waiting, in_use: None,  # noqa: ARG005
         max_rows: int = MAX_ROWS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters = Counters()
         self._bundle_of = bundle_of
+        self._plan = plan
         self._max_rows = max_rows
         self._clock = clock
         self._arrivals: deque[Task] = deque()
@@ -110,6 +113,8 @@ class Engine:
     def _admit(self) -> None:
         while self._arrivals:
             self._waiting.append(self._arrivals.popleft())
+        waiting = [task.recipe.checkpoint for task in self._waiting if not task.is_cancelled]
+        self._plan(waiting, {task.recipe.checkpoint for task in self._tasks.values()})
         still_waiting = []
         for task in self._waiting:
             if not task.is_cancelled and self._begin(task):
@@ -228,7 +233,7 @@ class Engine:
         latents, now = None, self._clock()
         if following is not None and now - task.previewed_at >= PREVIEW_SECONDS:
             latents, task.previewed_at = following.denoised, now
-        self._tell(task, Progress(done, answered.steps, latents, task.bundle))
+        self._tell(task, Progress(done, answered.steps, latents, task.bundle, answered.backdrop))
 
     def _finish(self, task: Task, pixels: Tensor) -> None:
         assert task.bundle is not None
@@ -242,6 +247,7 @@ class Engine:
         self._tasks.pop(task.id, None)
         if task.job is not None:
             task.job.close()
+        task.bundle = task.job = task.call = None  # whoever still holds the task must not hold the networks
         self._tell(task, event)
 
     def _tell(self, task: Task, event: Event) -> None:
@@ -261,11 +267,11 @@ def _key(task: Task) -> Key:
         case Encode():
             return kind, name, ()
         case EncodeImage():
-            return kind, name, tuple(call.pixels.shape)
+            return kind, name, (*call.pixels.shape, call.tiling)
         case Predict():
-            return kind, name, tuple(call.sample.shape)
+            return kind, name, (*call.sample.shape, len(call.conds[0]), call.tiling)
         case Decode():
-            return kind, name, tuple(call.latents.shape)
+            return kind, name, (*call.latents.shape, call.tiling)
         case _:
             assert_never(call)
 

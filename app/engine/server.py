@@ -27,9 +27,10 @@ from starlette.routing import Route
 from app.engine.address import address
 from app.engine.inputs import InputError, decode_inputs
 from app.engine.log import configure
-from app.engine.shelf import EMBEDDED, paths_of
+from app.engine.shelf import paths_of
 from app.engine.stream import PictureStream
 from app.engine.worker import Worker
+from app.places import EMBEDDED
 from models.recipe import Recipe, explain
 
 BACKLOG = 128
@@ -56,6 +57,8 @@ def create_app(worker: Worker) -> Starlette:
             return _refusal(422, "invalid", "The recipe is invalid.", explain(error))
         except (ValueError, KeyError, TypeError):
             return _refusal(422, "invalid", 'The body must be a JSON object {"recipe": {...}}.')
+        if path := body.get("path"):
+            await asyncio.to_thread(worker.put, recipe.checkpoint, Path(str(path)))
         if not worker.knows(recipe.checkpoint):
             return _refusal(404, "checkpoint", f"There is no checkpoint {recipe.checkpoint!r} in this engine.")
         try:
@@ -90,7 +93,13 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(str(error))
     if arguments.stop_with_stdin:
         threading.Thread(target=_exit_at_end_of_stdin, name="parent", daemon=True).start()
-    worker = Worker(paths, device=arguments.device, dtype=arguments.dtype, max_rows=arguments.max_rows)
+    worker = Worker(
+        paths,
+        device=arguments.device,
+        dtype=arguments.dtype,
+        memory_gib=arguments.checkpoint_memory,
+        max_rows=arguments.max_rows,
+    )
     worker.start()
     serve(create_app(worker), path, listener)
     if not worker.stop(SHUTDOWN_SECONDS):
@@ -162,10 +171,17 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="[NAME=]PATH",
-        help=f"diffusers folder, or {EMBEDDED}; may be given several times, the first is loaded at start",
+        help=f"file, diffusers folder, or {EMBEDDED}; may be given several times, the first is loaded at start",
     )
     parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, cuda or mps")
     parser.add_argument("--dtype", default="auto", metavar="NAME", help="auto, float32, bfloat16 or float16")
+    parser.add_argument(
+        "--checkpoint-memory",
+        type=float,
+        default=0.0,
+        metavar="GIB",
+        help="for loaded checkpoints; 0: half of all",
+    )
     parser.add_argument("--max-rows", type=_positive, metavar="N", help="rows of a U-Net call at most")
     parser.add_argument("--stop-with-stdin", action="store_true", help="exit when standard input ends")
     return parser

@@ -2,95 +2,164 @@
 
 from __future__ import annotations
 
+import gc
+import glob
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import structlog
 
-import models
+from app.engine.residency import Residency
+from app.places import EMBEDDED, default_name, embedded_path
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
 
-EMBEDDED = "embedded"
-
 State = Literal["available", "loading", "ready", "failed"]
 Stamp = tuple[tuple[str, int, int], ...]
-Load = Callable[[Path], "Bundle"]
 
 log = structlog.get_logger()
 
 
+class Loader(Protocol):
+    """What reads checkpoints onto the device."""
+
+    def load(self, name: str, path: Path) -> Bundle:
+        """Return the bundle, which calls itself `name`. Called in the shelf's thread."""
+
+    def estimate(self, path: Path) -> int:
+        """Bytes that its bundle will take, about; 0 if that cannot be known."""
+
+    def free(self) -> None:
+        """Give back to the device what nobody holds any more."""
+
+
 @dataclass
 class Place:
-    """One checkpoint. `stamp` says what its files were when it was found bad."""
+    """One checkpoint. `stamp` says what its files were when it was loaded, or found bad."""
 
     path: Path
     state: State = "available"
     error: Exception | None = None
     bundle: Bundle | None = None
+    bytes: int = 0
     stamp: Stamp = ()
 
 
 class Shelf:
     """Bundles by name; `on_change` is called, on the loading thread, when one is ready or has failed."""
 
-    def __init__(self, paths: Mapping[str, Path], load: Load, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        paths: Mapping[str, Path],
+        loader: Loader,
+        residency: Residency,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self._places = {name: Place(path) for name, path in paths.items()}
-        self._load = load
+        self._loader = loader
+        self._residency = residency
         self._on_change = on_change
-        self._orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[tuple[str, Place]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         threading.Thread(target=self._work, name="checkpoints", daemon=True).start()
 
     def __contains__(self, name: str) -> bool:
         return name in self._places
 
+    def put(self, name: str, path: Path) -> None:
+        """Say where a checkpoint lies. If that, or what lies there, is not what was loaded, it is loaded anew."""
+        stamp = _stamp(path)
+        with self._lock:
+            place = self._places.get(name)
+            if place is None:
+                self._places[name] = Place(path)
+            elif place.path != path or (place.state == "ready" and place.stamp != stamp):
+                self._places[name] = Place(path)
+                self._residency.forget(name)
+
+    def plan(self, waiting: Sequence[str], in_use: Set[str]) -> None:
+        """Evict and load what is best now, given the checkpoints of the jobs that wait and of those under way."""
+        with self._lock:
+            for name in dict.fromkeys(name for name in waiting if not self._residency.knows(name)):
+                self._residency.add(name, self._loader.estimate(self._places[name].path))
+            moves = self._residency.plan([name for name in waiting if self._is_loadable(name)], in_use)
+            for name in moves.evict:
+                self._places[name].state, self._places[name].bundle = "available", None
+                log.info("a checkpoint leaves the memory", checkpoint=name, bytes=self._places[name].bytes)
+            for name in moves.load:
+                place = self._places[name]
+                place.state, place.error = "loading", None
+                self._orders.put((name, place))
+
     def get(self, name: str) -> Bundle | None:
-        """Return the bundle, or None while it loads, which this starts. Raises what loading it raised.
+        """Return the bundle for a new job, None if the job has to wait. Raises what loading it raised.
 
         One that was bad is tried again only after its files have changed.
         """
         with self._lock:
             place = self._places[name]
-            if place.state == "failed" and place.stamp == _stamp(place.path):
+            if place.state == "failed" and not self._is_loadable(name):
                 assert place.error is not None
                 raise place.error
-            if place.state in ("available", "failed"):
-                place.state, place.error = "loading", None
-                self._orders.put(name)
-            return place.bundle
+            return None if name in self._residency.yielding else place.bundle
 
     def describe(self) -> list[dict[str, Any]]:
-        """List name, state and error of each, the first being the default."""
+        """List name, state, error and bytes in memory of each, the first being the default."""
         with self._lock:
             return [
-                {"name": name, "state": place.state, "error": str(place.error) if place.error else None}
+                {
+                    "name": name,
+                    "state": place.state,
+                    "error": str(place.error) if place.error else None,
+                    "bytes": place.bytes if place.bundle is not None else 0,
+                }
                 for name, place in self._places.items()
             ]
 
+    def memory(self) -> dict[str, int]:
+        """Bytes that loaded checkpoints take, and may take."""
+        with self._lock:
+            return {"used": self._residency.used, "budget": self._residency.budget}
+
+    def _is_loadable(self, name: str) -> bool:
+        place = self._places[name]
+        return place.state != "failed" or place.stamp != _stamp(place.path)
+
     def _work(self) -> None:
         while True:
-            name = self._orders.get()
-            place, began = self._places[name], time.monotonic()
-            stamp = _stamp(place.path)
-            try:
-                bundle = self._load(place.path)
-            except Exception as error:
-                log.exception("a checkpoint could not be loaded", checkpoint=name)
-                with self._lock:
-                    place.state, place.error, place.stamp = "failed", error, stamp
-            else:
-                seconds = round(time.monotonic() - began, 3)
-                log.info("a checkpoint is ready", checkpoint=name, seconds=seconds, fingerprint=bundle.fingerprint)
-                with self._lock:
-                    place.state, place.bundle = "ready", bundle
+            name, place = self._orders.get()
+            self._free()
+            self._load(name, place)
+            del place
             self._on_change()
+
+    def _load(self, name: str, place: Place) -> None:
+        stamp, began = _stamp(place.path), time.monotonic()
+        try:
+            bundle = self._loader.load(name, place.path)
+        except Exception as error:
+            log.exception("a checkpoint could not be loaded", checkpoint=name)
+            with self._lock:
+                place.state, place.error, place.stamp = "failed", error.with_traceback(None), stamp
+                if self._places[name] is place:
+                    self._residency.left(name)
+            return
+        seconds = round(time.monotonic() - began, 3)
+        log.info("a checkpoint is ready", checkpoint=name, seconds=seconds, fingerprint=bundle.fingerprint)
+        with self._lock:
+            place.state, place.bundle, place.bytes, place.stamp = "ready", bundle, bundle.bytes, stamp
+            if self._places[name] is place:
+                self._residency.entered(name, bundle.bytes)
+
+    def _free(self) -> None:
+        gc.collect()  # a bundle and what it remembers of prompts refer to each other
+        self._loader.free()
 
 
 def paths_of(arguments: list[str]) -> dict[str, Path]:
@@ -108,17 +177,23 @@ def paths_of(arguments: list[str]) -> dict[str, Path]:
 
 def _named(argument: str) -> tuple[str, Path]:
     if argument == EMBEDDED:
-        return EMBEDDED, Path(next(iter(models.__path__))) / EMBEDDED
+        return EMBEDDED, embedded_path()
     name, separator, path = argument.partition("=")
-    if separator and name and "/" not in name:
+    if separator and name and ("/" not in name or (path.startswith("/") and not name.startswith(("/", ".", "~")))):
         return name, Path(path).expanduser()
-    return Path(argument).expanduser().resolve().name, Path(argument).expanduser()
+    return default_name(Path(argument).expanduser()), Path(argument).expanduser()
 
 
 def _stamp(path: Path) -> Stamp:
-    """What a change of the folder changes: the name, size and time of every file."""
-    if not path.is_dir():
-        return ()
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    facts = [(file, file.stat()) for file in files]
-    return tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in facts)
+    """What a change of the checkpoint changes: the name, size and time of every file of it."""
+    folder = path if path.is_dir() else path.parent
+    files = path.rglob("*") if path.is_dir() else path.parent.glob(f"{glob.escape(path.stem)}.*")
+    stamps = []
+    for file in sorted(files):
+        try:
+            facts = file.stat()
+        except OSError:
+            continue
+        if not file.is_dir():
+            stamps.append((str(file.relative_to(folder)), facts.st_size, facts.st_mtime_ns))
+    return tuple(stamps)

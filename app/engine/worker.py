@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from app.engine.loading import DeviceLoader, memory_budget
+from app.engine.residency import Residency
 from app.engine.shelf import Shelf
 from app.engine.task import Cancelled, Failed, Task
 
 if TYPE_CHECKING:
     from app.engine.engine import Engine
-    from models.bundle import Bundle
 
 IDLE_SECONDS = 1.0
 NO_METRICS = {"rows_total": 0, "calls_total": 0, "rows_per_call": 0.0, "step_seconds_total": 0.0, "steps_total": 0}
@@ -25,7 +26,9 @@ log = structlog.get_logger()
 class Worker:
     """Own the engine and its device. All methods may be called from any thread."""
 
-    def __init__(self, paths: dict[str, Path], *, device: str, dtype: str, max_rows: int | None = None) -> None:
+    def __init__(
+        self, paths: dict[str, Path], *, device: str, dtype: str, memory_gib: float = 0.0, max_rows: int | None = None
+    ) -> None:
         self._device, self._dtype, self._max_rows = device, dtype, max_rows
         self._default = next(iter(paths))
         self._arrivals: deque[Task] = deque()
@@ -34,7 +37,9 @@ class Worker:
         self._error: str | None = None
         self._machine: dict[str, str | None] = {"device": None, "dtype": None, "torch": None}
         self._engine: Engine | None = None
-        self._shelf = Shelf(paths, self._load, self._wake.set)
+        self._memory_gib = memory_gib
+        self._residency = Residency(budget=0)
+        self._shelf = Shelf(paths, DeviceLoader(device, dtype), self._residency, self._wake.set)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -50,6 +55,10 @@ class Worker:
 
     def knows(self, checkpoint: str) -> bool:
         return checkpoint in self._shelf
+
+    def put(self, checkpoint: str, path: Path) -> None:
+        """Say where a checkpoint lies, known or not."""
+        self._shelf.put(checkpoint, path)
 
     def submit(self, task: Task) -> None:
         """Take a task, at any time; it waits while torch or its checkpoint loads."""
@@ -72,6 +81,7 @@ class Worker:
             "error": self._error or default["error"],
             **self._machine,
             "checkpoints": checkpoints,
+            "memory": self._shelf.memory(),
             "running": len(self._arrivals) + (engine.running if engine else 0),
             "metrics": engine.counters.as_dict() if engine else NO_METRICS,
         }
@@ -102,16 +112,10 @@ class Worker:
         device = pick_device(self._device)
         dtype = str(pick_dtype(self._dtype, device)).removeprefix("torch.")
         self._machine = {"device": device.type, "dtype": dtype, "torch": str(torch.__version__)}
-        self._engine = Engine(self._shelf.get, max_rows=self._max_rows or MAX_ROWS)
-        log.info("the engine works", **self._machine, threads=threads)
-        self._shelf.get(self._default)
-
-    def _load(self, path: Path) -> Bundle:
-        from models.checkpoint.folder import load
-        from models.devices import pick_device, pick_dtype
-
-        device = pick_device(self._device)
-        return load(path, device=device, dtype=pick_dtype(self._dtype, device))
+        self._residency.budget = memory_budget(self._memory_gib, device.type)
+        self._engine = Engine(self._shelf.get, plan=self._shelf.plan, max_rows=self._max_rows or MAX_ROWS)
+        log.info("the engine works", **self._machine, threads=threads, checkpoint_bytes=self._residency.budget)
+        self._shelf.plan([self._default], set())
 
     def _step(self, engine: Engine) -> bool:
         while self._arrivals:

@@ -112,10 +112,10 @@ def test_it_goes_on_when_the_child_cannot_live(data: Path) -> None:
 
 
 def test_it_starts_the_engine_that_the_settings_describe(data: Path) -> None:
-    settings = Settings(data=data, checkpoint="/checkpoints/mine", device="cpu", dtype="bfloat16")
+    settings = Settings(data=data, checkpoint="/checkpoints/mine", checkpoint_memory=6, device="cpu", dtype="bfloat16")
     command = " ".join(engine_command(settings))
     assert f"--socket {data / 'engine.sock'}" in command
-    assert "--checkpoint /checkpoints/mine --device cpu --dtype bfloat16" in command
+    assert "--checkpoint mine=/checkpoints/mine --checkpoint-memory 6.0 --device cpu --dtype bfloat16" in command
 
 
 def test_a_killed_engine_comes_back_and_answers(data: Path) -> None:

@@ -1,0 +1,75 @@
+"""Reading checkpoints onto the device that this process owns. Imports torch when it is first asked for something."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.checkpoint.facts import CheckpointError, inspect
+
+if TYPE_CHECKING:
+    from models.bundle import Bundle
+
+GIB = 2**30
+SHARE = 0.5  # of the device's memory; the rest is for pictures, and for whoever else uses the machine
+STORED_BYTES = 2  # a weight in most of the files that people have
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+class DeviceLoader:
+    """Load checkpoints in the number format that the settings and the device ask for."""
+
+    def __init__(self, device: str, dtype: str) -> None:
+        self._device, self._dtype = device, dtype
+
+    def load(self, name: str, path: Path) -> Bundle:
+        """Return the bundle, which calls itself `name`. Raises `CheckpointError`."""
+        from models.checkpoint.folder import load
+        from models.devices import pick_device, pick_dtype
+
+        device = pick_device(self._device)
+        bundle = load(path, device=device, dtype=pick_dtype(self._dtype, device))
+        return dataclasses.replace(bundle, name=name)
+
+    def estimate(self, path: Path) -> int:
+        """Bytes that its bundle will take, rather too many than too few; 0 for one that cannot be loaded anyway."""
+        from models.devices import pick_device, pick_dtype
+
+        try:
+            stored = inspect(path).bytes
+        except (CheckpointError, OSError):
+            return 0
+        return stored * pick_dtype(self._dtype, pick_device(self._device)).itemsize // STORED_BYTES
+
+    def free(self) -> None:
+        """Give back to the device what nobody holds any more."""
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def memory_budget(gib: float, device: str) -> int:
+    """Bytes for loaded checkpoints: `gib`, or for 0 a share of what the device has."""
+    return int(gib * GIB) if gib > 0 else int(SHARE * _device_bytes(device))
+
+
+def _device_bytes(device: str) -> int:
+    import torch
+
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[1])
+    if device == "mps":
+        return int(torch.mps.recommended_max_memory())
+    return _machine_bytes()
+
+
+def _machine_bytes() -> int:
+    """The memory of this machine, or of the container that we are in."""
+    own = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(own, int(CGROUP_LIMIT.read_text()))
+    except (OSError, ValueError):  # there is none, or it says "max"
+        return own

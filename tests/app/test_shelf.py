@@ -1,0 +1,192 @@
+"""Loading and evicting for real, in the shelf's own thread, under an engine that is stepped by the test."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import structlog
+import torch
+
+from app.engine.engine import Engine
+from app.engine.residency import Residency
+from app.engine.shelf import Shelf, paths_of
+from app.engine.task import Failed, Finished
+from app.places import EMBEDDED
+from models.bundle import Bundle
+from models.checkpoint.facts import CheckpointError
+from models.checkpoint.folder import load
+from tests.app.fake_bundle import Heard
+
+PATIENCE_SECONDS = 20.0
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[None]:
+    with structlog.testing.capture_logs():
+        yield
+
+
+@pytest.fixture
+def frozen() -> Iterator[None]:
+    """Spare the collector, which a switch calls, everything that was there before."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@dataclass
+class Loader:
+    """Loads the tiny checkpoint, whatever the path, and counts; a path named `bad` cannot be loaded."""
+
+    source: Path
+    size: int = 0
+    loads: list[str] = field(default_factory=list)
+    frees: int = 0
+
+    def load(self, name: str, path: Path) -> Bundle:
+        self.loads.append(name)
+        if path.name == "bad":
+            raise CheckpointError(f"{path} is bad; take another one")
+        return replace(load(self.source), name=name)
+
+    def estimate(self, path: Path) -> int:  # noqa: ARG002
+        return self.size
+
+    def free(self) -> None:
+        self.frees += 1
+
+
+class Bench:
+    """A shelf for checkpoints of one size, of which `room` fit, and an engine before it."""
+
+    def __init__(self, loader: Loader, paths: dict[str, Path], room: int) -> None:
+        self.changed = threading.Event()
+        self.residency = Residency(room * loader.size)
+        self.shelf = Shelf(paths, loader, self.residency, self.changed.set)
+        self.engine = Engine(self.shelf.get, plan=self.shelf.plan)
+
+    def draw(self, *names: str) -> list[Heard]:
+        """Have one picture made of each checkpoint, in the order of `names`."""
+        size = {"width": 64, "height": 64, "steps": 1, "guidance_scale": 1}
+        heard = [Heard(checkpoint=name, **size) for name in names]
+        for each in heard:
+            self.engine.submit(each.task)
+        while self.engine.running:
+            self.changed.clear()
+            if not self.engine.step() and self.engine.running:
+                assert self.changed.wait(PATIENCE_SECONDS), self.shelf.describe()
+        return heard
+
+    def states(self) -> dict[str, str]:
+        return {entry["name"]: entry["state"] for entry in self.shelf.describe()}
+
+
+@pytest.fixture(scope="module")
+def size(tiny_checkpoint: Path) -> int:
+    return load(tiny_checkpoint).bytes
+
+
+@pytest.fixture
+def loader(tiny_checkpoint: Path, size: int) -> Loader:
+    return Loader(tiny_checkpoint, size)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> dict[str, Path]:
+    for name in ("a", "b", "c", "bad"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text(name)
+    return {name: tmp_path / name for name in ("a", "b", "c", "bad")}
+
+
+def test_the_size_of_a_bundle_is_that_of_its_tensors(tiny_checkpoint: Path, size: int) -> None:
+    files = sum(file.stat().st_size for file in tiny_checkpoint.rglob("*.safetensors"))
+    assert 0.9 * files < size <= files
+
+
+def test_checkpoints_that_fit_stay_and_others_take_turns(loader: Loader, paths: dict[str, Path]) -> None:
+    bench = Bench(loader, paths, room=2)
+    assert all(isinstance(heard.last, Finished) for heard in bench.draw("a", "b", "a", "b"))
+    assert loader.loads == ["a", "b"]
+    bench.draw("c")
+    assert bench.states() == {"a": "available", "b": "ready", "c": "ready", "bad": "available"}
+    assert bench.shelf.memory() == {"used": 2 * loader.size, "budget": 2 * loader.size}
+    bench.draw("b", "c")
+    assert loader.loads == ["a", "b", "c"]
+
+
+def test_memory_after_fifty_switches_is_what_it_was_after_five(
+    frozen: None,  # noqa: ARG001
+    loader: Loader,
+    paths: dict[str, Path],
+) -> None:
+    bench = Bench(loader, paths, room=1)
+    bytes_after: list[int] = []
+    for number in range(50):
+        (heard,) = bench.draw("ab"[number % 2])
+        assert isinstance(heard.last, Finished)
+        bytes_after.append(_tensor_bytes())
+        del heard
+    assert len(loader.loads) == loader.frees == 50
+    assert bytes_after[-1] <= bytes_after[4]
+    assert bytes_after[-1] < 2.5 * loader.size, "the old bundle is gone when the new one is there"
+
+
+def _tensor_bytes() -> int:
+    """Bytes of all tensors that are reachable, or wait for the collector."""
+    tensors = [item for item in gc.get_objects() if isinstance(item, torch.Tensor)]
+    return sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values())
+
+
+def test_a_bad_one_fails_its_jobs_and_is_tried_again_when_its_files_change(
+    loader: Loader, paths: dict[str, Path]
+) -> None:
+    bench = Bench(loader, paths, room=2)
+    bad, good = bench.draw("bad", "a")
+    assert isinstance(bad.last, Failed)
+    assert "take another one" in bad.last.message
+    assert isinstance(good.last, Finished)
+    bench.draw("bad")
+    assert loader.loads.count("bad") == 1
+    (paths["bad"] / "weights").write_text("another content")
+    bench.draw("bad")
+    assert loader.loads.count("bad") == 2
+
+
+def test_one_whose_files_were_replaced_is_loaded_anew(loader: Loader, paths: dict[str, Path]) -> None:
+    bench = Bench(loader, paths, room=2)
+    bench.draw("a")
+    bench.shelf.put("a", paths["a"])
+    bench.draw("a")
+    assert loader.loads == ["a"]
+    (paths["a"] / "weights").write_text("another content")
+    bench.shelf.put("a", paths["a"])
+    bench.draw("a")
+    assert loader.loads == ["a", "a"]
+
+
+def test_it_learns_of_new_ones_while_it_works(loader: Loader, paths: dict[str, Path]) -> None:
+    bench = Bench(loader, {"a": paths["a"]}, room=1)
+    assert "new" not in bench.shelf
+    bench.shelf.put("new", paths["b"])
+    (heard,) = bench.draw("new")
+    assert isinstance(heard.last, Finished)
+    assert heard.last.bundle.name == "new"
+
+
+def test_names_on_the_command_line_may_be_given_and_are_those_of_files(tmp_path: Path) -> None:
+    file = tmp_path / "v1-5.safetensors"
+    shutil.copy(__file__, file)
+    commit = "0" * 40
+    found = paths_of([str(file), f"mine={file}", f"org/name@{commit}={file}"])
+    assert list(found) == ["v1-5", "mine", f"org/name@{commit}", EMBEDDED]
+    assert found["mine"] == found[f"org/name@{commit}"] == file
+    with pytest.raises(ValueError, match="two checkpoints are called 'mine'"):
+        paths_of([f"mine={file}", f"mine={tmp_path}"])
