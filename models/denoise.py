@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from models.calls import Predict
+from models.calls import Backdrop, Predict
+from models.known import Known
 from models.samplers import Steps
 from models.schedule import Schedule
 
@@ -21,12 +22,14 @@ class Guidance:
     """What steers the network: `conds` is the prompt alone or, for guidance, the prompt and the negative prompt.
 
     `scale` is that of classifier-free guidance (arXiv:2207.12598); `rescale` 0..1 pulls the contrast back to that of
-    the unguided prediction (arXiv:2305.08891 section 3.4). Both need two conds and do nothing with one.
+    the unguided prediction (arXiv:2305.08891 section 3.4). Both need two conds and do nothing with one. With
+    `tiling` the network takes opposite edges for neighbours.
     """
 
     conds: tuple[Tensor, ...]
     scale: float = 1.0
     rescale: float = 0.0
+    tiling: bool = False
 
     def apply(self, prediction: Tensor) -> Tensor:
         """Combine the network's raw rows (len(conds), C, h, w) into one (1, C, h, w)."""
@@ -41,29 +44,55 @@ class Guidance:
         return rescaled * self.rescale + guided * (1 - self.rescale)
 
 
+@dataclass(frozen=True, eq=False)
+class Showing:
+    """What progress and previews tell of a walk: the steps of the walks `before` and `after` it, and its `backdrop`."""
+
+    before: int = 0
+    after: int = 0
+    backdrop: Backdrop | None = None
+
+
 def denoise(
-    sampler: Steps, sigmas: Sequence[float], *, schedule: Schedule, guidance: Guidance
+    sampler: Steps,
+    sigmas: Sequence[float],
+    *,
+    schedule: Schedule,
+    guidance: Guidance,
+    known: Known | None = None,
+    extra: Tensor | None = None,
+    showing: Showing | None = None,
 ) -> Generator[Predict, Tensor, Tensor]:
     """Drive a sampler that was begun on these sigmas; return the latents that it ends with, (1, C, h, w) float32.
 
     Yields one `Predict` for each use of the network; its `step` is the position of the noise level among the sigmas,
-    so that a sampler with two predictions a step still counts to `len(sigmas) - 1`.
+    so that a sampler with two predictions a step still counts to `len(sigmas) - 1`. What is `known` is put into each x
+    but the first, which is taken as it was begun, into each prediction, and into the result.
     """
+    showing = showing or Showing()
     position = {sigma: index for index, sigma in reversed(list(enumerate(sigmas)))}
     steps, denoised = len(sigmas) - 1, None
     x, sigma = next(sampler)
     while True:
+        step = min(position[sigma], steps - 1)
+        if known is not None and denoised is not None:
+            x = known.renoise(x, sigma, remaining=1 - step / steps)
         prediction = yield Predict(
             sample=x / math.sqrt(sigma**2 + 1),
             timestep=schedule.timestep(sigma),
             conds=guidance.conds,
-            step=min(position[sigma], steps - 1),
-            steps=steps,
+            step=showing.before + step,
+            steps=showing.before + steps + showing.after,
             denoised=denoised,
+            extra=extra,
+            backdrop=showing.backdrop,
+            tiling=guidance.tiling,
         )
         denoised = schedule.denoised(x, sigma, guidance.apply(prediction))
+        if known is not None:
+            denoised = known.keep(denoised, remaining=1 - step / steps)
         try:
             x, sigma = sampler.send(denoised)
         except StopIteration as finished:
             latents: Tensor = finished.value
-            return latents
+            return latents if known is None else known.finish(latents)

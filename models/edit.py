@@ -87,3 +87,7 @@ class Hires(BaseModel):
     upscaler: Literal["latent", "lanczos"] = "latent"
     strength: Share = 0.7
     steps: Annotated[int, Field(ge=1, le=150)] | None = None
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return width and height of the enlarged picture, multiples of 8."""
+        return round(width * self.scale / 8) * 8, round(height * self.scale / 8) * 8

@@ -7,40 +7,24 @@ several users can so share the network's calls, and a test can answer with a lis
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from models.calls import Call, Decode, EncodeImage
 from models.conditioning import conditioning
-from models.denoise import denoise
+from models.denoise import Guidance, Showing
+from models.edit import Edit, MaskedContent
+from models.hires import enlarged, extra_steps
+from models.inpaint import inpaint
 from models.noise import NoiseSource
-from models.pixels import from_rgb
 from models.recipe import Recipe
-from models.samplers import SAMPLERS
-from models.schedule import Schedule
+from models.resize import extend
+from models.scene import scene_of
+from models.tiling import tiled
+from models.walk import ModelFacts, Start, masked_channels, steps_taken, takes_masks, walk
 
 Job = Generator[Call, Tensor, Tensor]
-
-
-class LatentFacts(Protocol):
-    """The shape of a checkpoint's latents and of what its U-Net takes."""
-
-    @property
-    def latent_channels(self) -> int: ...
-    @property
-    def unet_in_channels(self) -> int: ...
-    @property
-    def vae_factor(self) -> int: ...
-
-
-class ModelFacts(Protocol):
-    """What a job must know of a checkpoint; a `Bundle` has it."""
-
-    @property
-    def schedule(self) -> Schedule: ...
-    @property
-    def config(self) -> LatentFacts: ...
 
 
 def job_of(recipe: Recipe, model: ModelFacts, inputs: Mapping[str, Tensor]) -> Job:
@@ -49,9 +33,8 @@ def job_of(recipe: Recipe, model: ModelFacts, inputs: Mapping[str, Tensor]) -> J
     `inputs` has the pictures that the recipe names, by SHA-256: uint8 (H, W, channels), with 1 (mask), 3 or 4
     (the last is opacity) channels.
     """
-    if recipe.edit is None:
-        return txt2img(recipe, model)
-    return img2img(recipe, model, from_rgb(inputs[recipe.edit.image][:, :, :3]), recipe.edit.strength)
+    job = txt2img(recipe, model) if recipe.edit is None else _edit(recipe, model, recipe.edit, inputs)
+    return tiled(job) if recipe.tiling else job
 
 
 def txt2img(recipe: Recipe, model: ModelFacts) -> Job:
@@ -60,14 +43,11 @@ def txt2img(recipe: Recipe, model: ModelFacts) -> Job:
     Encodes the prompt, then, only for a guidance scale above 1, the negative prompt. Draws the initial noise, then
     what the sampler draws. Raises `ValueError`, at the first step, for a recipe that this checkpoint cannot carry out.
     """
-    shape = _latent_shape(recipe, model.config)
-    sigmas = model.schedule.sigmas(recipe.steps)
+    shape = _latent_shape(recipe, model)
     guidance = yield from conditioning(recipe)
-    noise = NoiseSource(recipe.seed, shape)
-    x = model.schedule.start(noise(), sigmas[0])
-    sampler = SAMPLERS[recipe.sampler](x, sigmas, noise, recipe.eta)
-    latents = yield from denoise(sampler, sigmas, schedule=model.schedule, guidance=guidance)
-    return (yield Decode(latents))
+    noise, showing = NoiseSource.of(recipe, shape), Showing(after=extra_steps(recipe))
+    latents = yield from walk(recipe, model, Start(recipe.steps), guidance=guidance, noise=noise, showing=showing)
+    return (yield from _developed(recipe, model, guidance, latents, before=recipe.steps))
 
 
 def img2img(recipe: Recipe, model: ModelFacts, pixels: Tensor, strength: float) -> Job:
@@ -76,20 +56,44 @@ def img2img(recipe: Recipe, model: ModelFacts, pixels: Tensor, strength: float) 
     Takes the last `int(steps * strength)` steps, as diffusers counts them; none leaves the pixels as they are. Encodes
     the prompts, then the pixels. Draws the initial noise, then what the sampler draws.
     """
-    taken = int(recipe.steps * strength)
-    if taken == 0:
+    taken = steps_taken(recipe.steps, strength)
+    if taken == 0 and recipe.hires is None:
         return pixels
-    sigmas = model.schedule.sigmas(recipe.steps)[-taken - 1 :]
     guidance = yield from conditioning(recipe)
-    latents = yield EncodeImage(pixels)
-    noise = NoiseSource(recipe.seed, tuple(latents.shape))
-    x = model.schedule.add_noise(latents, noise(), sigmas[0])
-    sampler = SAMPLERS[recipe.sampler](x, sigmas, noise, recipe.eta)
-    latents = yield from denoise(sampler, sigmas, schedule=model.schedule, guidance=guidance)
-    return (yield Decode(latents))
+    pixels = extend(pixels, model.config.vae_factor)
+    latents = yield EncodeImage(pixels, recipe.tiling)
+    if taken > 0:
+        extra = None
+        if takes_masks(model.config):
+            extra = yield from masked_channels(pixels, torch.ones_like(pixels[:, :1]), model.config.vae_factor)
+        noise, showing = NoiseSource.of(recipe, tuple(latents.shape)), Showing(after=extra_steps(recipe))
+        start = Start(taken, content=latents, extra=extra)
+        latents = yield from walk(recipe, model, start, guidance=guidance, noise=noise, showing=showing)
+    return (yield from _developed(recipe, model, guidance, latents, before=taken))
 
 
-def _latent_shape(recipe: Recipe, config: LatentFacts) -> tuple[int, int, int, int]:
+def _edit(recipe: Recipe, model: ModelFacts, edit: Edit, inputs: Mapping[str, Tensor]) -> Job:
+    """Image to image where all may change, inpainting elsewhere; nothing where nothing may change."""
+    scene = scene_of(recipe, edit, inputs)
+    if scene.is_all_new and edit.masked_content is MaskedContent.ORIGINAL:
+        return (yield from img2img(recipe, model, scene.pixels, edit.strength))
+    if recipe.hires is not None:
+        raise ValueError("hires goes with text to image and image to image, not where a part of the image is kept")
+    if scene.is_unchanged:
+        return scene.pixels
+    return (yield from inpaint(recipe, model, edit, scene))
+
+
+def _developed(recipe: Recipe, model: ModelFacts, guidance: Guidance, latents: Tensor, *, before: int) -> Job:
+    """Turn latents that took `before` steps into pixels of the size that was asked for, enlarged if that was."""
+    if recipe.hires is not None:
+        return (yield from enlarged(recipe, model, recipe.hires, guidance=guidance, latents=latents, before=before))
+    pixels = yield Decode(latents, recipe.tiling)
+    return pixels[:, :, : recipe.height, : recipe.width]
+
+
+def _latent_shape(recipe: Recipe, model: ModelFacts) -> tuple[int, int, int, int]:
+    config = model.config
     if config.unet_in_channels != config.latent_channels:
         raise ValueError(
             f"checkpoint {recipe.checkpoint!r} takes {config.unet_in_channels} input channels, so it is made for "

@@ -10,6 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.calls import Backdrop
+
+MAX_BACKDROP = 384  # pixels, each side
+
 SD1_WEIGHT = (  # red, green, blue of each latent channel of Stable Diffusion 1 and 2, fitted by least squares
     (0.298, 0.207, 0.208),
     (0.187, 0.286, 0.173),
@@ -32,6 +36,19 @@ def preview(latents: Tensor, factors: Mapping[str, Any] | None) -> Tensor:
     if latents.shape[1] == len(SD1_WEIGHT):
         return _project(latents, SD1_WEIGHT, (0.0, 0.0, 0.0))
     return _stretched(latents[:, :3] if latents.shape[1] >= 3 else latents[:, :1].expand(-1, 3, -1, -1))
+
+
+def within(colours: Tensor, backdrop: Backdrop) -> Tensor:
+    """Put a preview (1, 3, h, w) into its place in the picture that it is a part of, reduced to a preview's size."""
+    left, top, width, height = backdrop.place
+    shrink = math.ceil(max(backdrop.pixels.shape[2:]) / MAX_BACKDROP)
+    picture = F.avg_pool2d(backdrop.pixels, shrink, ceil_mode=True)
+    top, left, bottom, right = (round(side / shrink) for side in (top, left, top + height, left + width))
+    size = (max(1, bottom - top), max(1, right - left))
+    part = F.interpolate(colours, size=size, mode="bilinear", align_corners=False)
+    place = picture[:, :, top : top + size[0], left : left + size[1]]
+    place.copy_(part[:, :, : place.shape[2], : place.shape[3]])
+    return picture
 
 
 def _project(latents: Tensor, weight: Any, bias: Any) -> Tensor:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from models.bundle import Bundle
+    from models.calls import Backdrop
 
 KEEP_ALIVE_SECONDS = 5.0
 PNG_LEVEL = 1  # a preview lives for a fraction of a second
@@ -98,18 +99,20 @@ class PictureStream(StreamingResponse):
 
 def _progress(event: Progress) -> Line:
     assert event.latents is not None
-    preview = base64.b64encode(_preview_png(event.latents, event.bundle)).decode()
+    preview = base64.b64encode(_preview_png(event.latents, event.bundle, event.backdrop)).decode()
     return {"event": "progress", "step": event.step, "steps": event.steps, "preview": preview}
 
 
-def _preview_png(latents: Tensor, bundle: Bundle) -> bytes:
-    """One pixel for each of the latents; whoever shows it enlarges it."""
+def _preview_png(latents: Tensor, bundle: Bundle, backdrop: Backdrop | None) -> bytes:
+    """One pixel for each of the latents, or the picture that they are a part of; whoever shows it enlarges it."""
     from PIL import Image
 
     from models.pixels import to_rgb_bytes
-    from models.preview import preview
+    from models.preview import preview, within
 
     pixels = preview(latents, bundle.preview_factors).nan_to_num()
+    if backdrop is not None:
+        pixels = within(pixels, backdrop)
     png = io.BytesIO()
     Image.frombytes("RGB", (pixels.shape[3], pixels.shape[2]), to_rgb_bytes(pixels)).save(
         png, "PNG", compress_level=PNG_LEVEL

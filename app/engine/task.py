@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from models.bundle import Bundle
-    from models.calls import Call
+    from models.calls import Backdrop, Call
     from models.jobs import Job
 
 FailureCode = Literal["numerical", "out_of_memory", "checkpoint", "internal"]
@@ -26,12 +26,16 @@ class Started:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Progress:
-    """`step` of `steps` are done; `latents` (1, C, h, w), the last prediction, come with some of these only."""
+    """`step` of `steps` are done; `latents` (1, C, h, w), the last prediction, come with some of these only.
+
+    They belong into the `backdrop`, if there is one.
+    """
 
     step: int
     steps: int
     latents: Tensor | None
     bundle: Bundle
+    backdrop: Backdrop | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -22,6 +22,8 @@ class Config:
     latent_channels: int = 4
     unet_in_channels: int = 4
     vae_factor: int = 8
+    width: int = 64
+    height: int = 64
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,122 @@
+"""Repainting a part of a picture, so that nobody finds where it begins: inpainting and outpainting."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.calls import Backdrop, Call, Decode, EncodeImage
+from models.conditioning import conditioning
+from models.crop import Box, surroundings
+from models.denoise import Showing
+from models.edit import Edit, MaskedContent
+from models.masks import cells, grown, ramp
+from models.match import match_colours
+from models.noise import NoiseSource
+from models.recipe import Recipe
+from models.resize import extend, lanczos, largest
+from models.scene import Scene
+from models.walk import LatentFacts, ModelFacts, Start, masked_channels, steps_taken, takes_masks, walk
+
+Job = Generator[Call, Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What the network works on: the `content` (1, 3, H, W) to begin from, the `pixels` to keep, the mask of 0..1.
+
+    Its sides are multiples of the checkpoint's factor.
+    """
+
+    pixels: Tensor
+    content: Tensor
+    mask: Tensor
+    backdrop: Backdrop | None = None
+
+
+def inpaint(recipe: Recipe, model: ModelFacts, edit: Edit, scene: Scene) -> Job:
+    """Repaint the scene's mask, grown by `edit.grow`; outside it the pixels are those of the scene.
+
+    Encodes the prompts, then the picture, then, for an inpainting U-Net, the masked picture. Draws latent noise under
+    the mask if that was asked for, the initial noise, and then what the sampler draws.
+    """
+    mask = grown(scene.mask, edit.grow)
+    box, height, width = _place(edit, mask, model.config)
+    work = _work(scene, box, mask, height, width, model.config.vae_factor)
+    painted = yield from repaint(recipe, model, edit, work)
+    painted = lanczos(painted[:, :, :height, :width], box.height, box.width)
+    return box.put(_blend(edit, painted, box, scene, mask), scene.pixels)
+
+
+def repaint(recipe: Recipe, model: ModelFacts, edit: Edit, work: Work) -> Job:
+    """Denoise the masked part of what the network works on; return all of its pixels, the kept ones encoded too.
+
+    At strength 1 it begins with noise alone and else with the noised content, as diffusers' inpainting does.
+    """
+    taken = steps_taken(recipe.steps, edit.strength)
+    if taken == 0:
+        return work.content
+    config = model.config
+    guidance = yield from conditioning(recipe)
+    known = yield EncodeImage(work.pixels, recipe.tiling)
+    content = known if work.content is work.pixels else (yield EncodeImage(work.content, recipe.tiling))
+    mask = cells(work.mask, config.vae_factor)
+    noise = NoiseSource.of(recipe, tuple(known.shape))
+    match edit.masked_content:
+        case MaskedContent.LATENT_NOISE:
+            content = torch.lerp(content, noise(), mask)
+        case MaskedContent.LATENT_NOTHING:
+            content = content * (1 - mask)
+    extra = None
+    if takes_masks(config):
+        extra = yield from masked_channels(work.pixels, work.mask, config.vae_factor)
+    keeps = extra is None or bool(((mask > 0) & (mask < 1)).any())  # else the network is told what to keep
+    start = Start(
+        taken,
+        content=None if taken == recipe.steps else content,
+        known=known if keeps else None,
+        mask=mask,
+        extra=extra,
+    )
+    latents = yield from walk(
+        recipe, model, start, guidance=guidance, noise=noise, showing=Showing(backdrop=work.backdrop)
+    )
+    return (yield Decode(latents, recipe.tiling))
+
+
+def _place(edit: Edit, mask: Tensor, config: LatentFacts) -> tuple[Box, int, int]:
+    """The box that is worked on and the height and width at which that is done."""
+    if not edit.only_masked:
+        height, width = mask.shape[2:]
+        return Box(0, 0, width, height), height, width
+    width, height = edit.work_width or config.width, edit.work_height or config.height
+    box = surroundings(mask, edit.padding, width=width, height=height)
+    return box, height, width
+
+
+def _work(scene: Scene, box: Box, mask: Tensor, height: int, width: int, factor: int) -> Work:
+    pixels = extend(lanczos(box.cut(scene.pixels), height, width).clamp(-1, 1), factor)
+    content = pixels
+    if scene.content is not scene.pixels:
+        content = extend(lanczos(box.cut(scene.content), height, width).clamp(-1, 1), factor)
+    white = extend(largest(box.cut(mask), height, width), factor)
+    place = (box.left, box.top, *_in_frame(box, pixels, height, width))
+    whole = place == (0, 0, scene.pixels.shape[3], scene.pixels.shape[2])
+    return Work(pixels, content, white, None if whole else Backdrop(scene.pixels, place))
+
+
+def _in_frame(box: Box, pixels: Tensor, height: int, width: int) -> tuple[int, int]:
+    """Width and height in the frame of all that is worked on, what was added to its right and bottom included."""
+    return round(box.width * pixels.shape[3] / width), round(box.height * pixels.shape[2] / height)
+
+
+def _blend(edit: Edit, painted: Tensor, box: Box, scene: Scene, mask: Tensor) -> Tensor:
+    """Put what was painted into the picture, with the picture's own pixels outside the mask and a ramp within it."""
+    pixels, known, region = box.cut(scene.pixels), box.cut(scene.known), box.cut(mask) > 0
+    if edit.color_match:
+        painted = match_colours(painted, pixels, region, known)
+    share = box.cut(ramp(mask > 0, 2 * edit.mask_blur, whole=~scene.known))
+    return torch.where(share > 0, pixels + (painted - pixels) * share, pixels)
