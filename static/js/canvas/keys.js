@@ -1,0 +1,42 @@
+// The keyboard: `[data-key]` buttons are pressed by their key, and `actions` by theirs. Keys that are typed into a field
+// are left to it. A key with Ctrl (or Cmd) is written `ctrl+z`, with Shift as well `ctrl+shift+z`.
+
+const FIELDS = "input:not([type=range], [type=checkbox], [type=radio]), textarea, select";
+
+export class Keys {
+  #actions;
+  #held;
+
+  /** `held` is `{key: (isDown) => ...}` for keys that count while they are down. */
+  constructor(actions, held) {
+    this.#actions = actions;
+    this.#held = held;
+    document.addEventListener("keydown", (event) => this.#down(event));
+    document.addEventListener("keyup", (event) => this.#held[event.key]?.(false));
+    window.addEventListener("blur", () => Object.values(this.#held).forEach((act) => act(false)));
+  }
+
+  #down(event) {
+    if (event.defaultPrevented || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.target instanceof Element && event.target.closest(FIELDS)) return;
+    const isOnControl = event.target instanceof Element && event.target.closest("button, a, summary, [type=range]");
+    if (isOnControl && (event.key === " " || event.key.startsWith("Arrow"))) return;
+    const action = this.#held[event.key] ? () => this.#held[event.key](true) : this.#find(nameOf(event));
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+
+  #find(name) {
+    if (this.#actions[name]) return this.#actions[name];
+    const button = document.querySelector(`[data-key="${CSS.escape(name)}"]`);
+    return button && !button.disabled && button.checkVisibility() ? () => button.click() : null;
+  }
+}
+
+function nameOf(event) {
+  const isLetter = /^[a-z]$/i.test(event.key);
+  const key = isLetter ? event.key.toLowerCase() : event.key;
+  const isCtrl = event.ctrlKey || event.metaKey;
+  return [isCtrl && "ctrl", event.shiftKey && isLetter && "shift", key].filter(Boolean).join("+");
+}

@@ -1,0 +1,14 @@
+// What happens to the jobs of this browser, as the server says it: `progress(body)` for each step of one, `changed(body)`
+// when one begins, ends or waits again. The stream reconnects by itself and then says what is now.
+
+const CHANGES = ["queued", "running", "done", "failed", "cancelled", "snapshot"];
+
+export function follow({ progress, changed }) {
+  const stream = new EventSource("/api/events");
+  stream.addEventListener("progress", (event) => progress(JSON.parse(event.data)));
+  for (const kind of CHANGES) stream.addEventListener(kind, (event) => changed(JSON.parse(event.data)));
+  stream.addEventListener("bye", () => stream.close());
+  stream.addEventListener("bye", () => setTimeout(() => follow({ progress, changed }), BACK_MS), { once: true });
+}
+
+const BACK_MS = 2000; // until a server that said goodbye is asked again

@@ -1,0 +1,176 @@
+// Puts the canvas together: stage, panel, strip, steps and server, and which button or key does what.
+
+import { Keys } from "./keys.js";
+import { Numbers } from "./numbers.js";
+import { Panel } from "./panel.js";
+import { picture } from "./png.js";
+import { isStale } from "./saver.js";
+import { Session } from "./session.js";
+import { Staging } from "./staging.js";
+import { Status } from "./status.js";
+import { Walk } from "./walk.js";
+import { Workbench } from "./workbench.js";
+
+const ZOOM_STEP = 1.25;
+const root = document.querySelector("[data-canvas]");
+const status = new Status(root);
+const workbench = new Workbench(root, {
+  maskChanged() {
+    session.touch("mask");
+    describe({ aloud: true });
+  },
+  frameChanged({ final }) {
+    if (final) session.touch("frame");
+    describe({ aloud: final });
+  },
+  settingsChanged() {
+    showBrush();
+    session.touch("settings");
+  },
+  drawingBegan() {
+    if (staging.chosen) staging.choose(null);
+  },
+});
+const staging = new Staging(root.querySelector("[data-strip-root]"), { onLook: look, act: decide });
+const panel = new Panel(root.querySelector("form[data-panel]"), { changed: () => session.touch("settings"), send: generate });
+const walk = new Walk(root.querySelector("[data-walk]"), { go: (id) => attempt(() => session.checkout(id), "Went to another step.") });
+const numbers = new Numbers(root.querySelector("[data-numbers]"), workbench);
+const session = new Session(root.dataset.canvas, {
+  staging,
+  parts: {
+    frame: () => workbench.frame,
+    settings: () => ({ form: panel.fields, brush: { size: workbench.settings.size, hardness: workbench.settings.hardness } }),
+  },
+  adopt,
+  changed: ({ image, history }) => {
+    walk.show([...history].reverse(), image.id);
+    status.links(image);
+  },
+  saved: (state, refusal) => status.saved(state, refusal),
+});
+
+let isOpen = false;
+
+function adopt({ picture: taken, mask, frame, canvas }) {
+  const { view, frame: before } = workbench;
+  const isSamePlane = isOpen && (taken.width === before.width && taken.height === before.height);
+  if (isSamePlane) view.pan(before.x * view.scale, before.y * view.scale); // what was at a place stays there
+  workbench.open({ picture: taken, mask, frame, grain: Number(root.dataset.grain) });
+  if (!isSamePlane) workbench.fit();
+  else workbench.viewChanged();
+  if (!isOpen) restore(canvas.settings);
+  isOpen = true;
+  root.dataset.state = "ready";
+  numbers.update();
+}
+
+function restore({ form = {}, brush = {} }) {
+  panel.fields = form;
+  workbench.brush = brush;
+  session.forget();
+}
+
+function describe({ aloud = false } = {}) {
+  if (!workbench.mask) return;
+  status.describe(workbench, { aloud });
+  numbers.update();
+}
+
+let looks = 0;
+
+async function look() {
+  const candidate = staging.seen;
+  const turn = ++looks;
+  root.toggleAttribute("data-comparing", Boolean(staging.chosen && !candidate));
+  status.candidate(staging.inWords);
+  const url = candidate?.image?.url ?? candidate?.preview_url;
+  if (!candidate || !url) return workbench.look(candidate ? { frame: candidate.frame } : null);
+  const image = await picture(url).catch(() => null);
+  if (turn === looks && image) workbench.look({ image, frame: candidate.frame, isFinal: Boolean(candidate.image) });
+}
+
+/** Do something with the server, and say when it does not work. Returns whether it did. */
+async function attempt(act, done) {
+  try {
+    await act();
+    if (done) status.say(done);
+    return true;
+  } catch (refusal) {
+    if (!isStale(refusal)) status.refuse(refusal, refusal.fields ? panel.showFaults(refusal.fields) : []);
+    return false;
+  }
+}
+
+async function generate() {
+  panel.showFaults([]);
+  panel.busy = true;
+  status.refuse(null);
+  await attempt(() => session.generate(panel.request), "Asked for candidates.");
+  panel.busy = false;
+}
+
+function decide(what) {
+  const { chosen } = staging;
+  if (what === "accept" && chosen?.image) attempt(() => session.accept(chosen.image.id), "Accepted. It is the picture now.");
+  if (what === "discard" && chosen) attempt(() => session.discard(chosen), "Discarded.");
+  if (what === "keep") attempt(() => session.keep(null), "All candidates are kept in the gallery.");
+}
+
+const MASK_ACTS = { invert: (mask) => mask.invert(), fill: (mask) => mask.fill(), clear: (mask) => mask.clear() };
+const ACTS = {
+  undo: () => workbench.undo(),
+  redo: () => workbench.redo(),
+  "zoom-in": () => workbench.zoom(ZOOM_STEP),
+  "zoom-out": () => workbench.zoom(1 / ZOOM_STEP),
+  "zoom-all": () => workbench.zoomTo(1),
+  fit: () => workbench.fit(),
+  keys: () => root.querySelector("[data-keys]").showModal(),
+  reload: () => attempt(() => session.reload(), "Loaded what was saved elsewhere."),
+  insist: () => attempt(() => session.insist(), "Kept what is here."),
+};
+
+root.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-tool-name], [data-mask-act], [data-act], [data-sheet]");
+  if (!button) return;
+  if (button.dataset.toolName) workbench.choose(button.dataset.toolName);
+  else if (button.dataset.maskAct) workbench.change(MASK_ACTS[button.dataset.maskAct]);
+  else if (button.dataset.act) ACTS[button.dataset.act]();
+  else toggleSheet(button);
+  if (event.detail && button.closest("[role=toolbar]")) root.querySelector("[data-stage]").focus({ preventScroll: true });
+});
+
+function toggleSheet(button) {
+  const isOpenNow = root.toggleAttribute("data-sheet-open");
+  button.setAttribute("aria-expanded", String(isOpenNow));
+}
+
+root.addEventListener("input", ({ target }) => {
+  if (target.dataset.brush === "size") workbench.brush = { size: Number(target.value) || 1 };
+  if (target.dataset.brush === "hardness") workbench.brush = { hardness: Number(target.value) / 100 };
+  if (target.dataset.brush === "remove") workbench.settings.remove = target.checked;
+});
+
+function showBrush() {
+  for (const field of root.querySelectorAll("[data-brush=size]")) {
+    if (field !== document.activeElement || field.type === "range") field.value = workbench.settings.size;
+  }
+  root.querySelector("[data-brush=hardness]").value = Math.round(workbench.settings.hardness * 100);
+}
+
+new Keys(
+  {
+    "[": () => workbench.resizeBrush(-1),
+    "]": () => workbench.resizeBrush(1),
+    "ctrl+z": () => workbench.undo(),
+    "ctrl+shift+z": () => workbench.redo(),
+    "ctrl+y": () => workbench.redo(),
+    "?": ACTS.keys,
+    ArrowLeft: () => staging.step(-1),
+    ArrowRight: () => staging.step(1),
+  },
+  { " ": (isDown) => (workbench.holdsPan = isDown), c: (isDown) => staging.compare(isDown) },
+);
+
+workbench.choose("brush");
+showBrush();
+attempt(() => session.start());

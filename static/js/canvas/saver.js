@@ -1,0 +1,114 @@
+// Keeps the canvas on the server: each part is sent a moment after it was last changed, one at a time, and only onto the
+// version that we know. `onState` hears `saved`, `unsaved`, `saving`, `failed` or `conflict`.
+
+const QUIET_MS = 600; // after the last change
+const RETRY_MS = 4000; // after a failure
+
+export class Saver {
+  #dirty = new Set();
+  #onState;
+  #running = null;
+  #send;
+  #state = "saved";
+  #timer = 0;
+
+  /** `send` is `{part: async () => version after it}`; parts are sent in that order. */
+  constructor(send, onState) {
+    this.#send = send;
+    this.#onState = onState;
+    this.version = 0;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  get isClean() {
+    return this.#dirty.size === 0 && !this.#running;
+  }
+
+  touch(part) {
+    this.#dirty.add(part);
+    if (this.#state === "conflict") return;
+    this.#say("unsaved");
+    this.#later(QUIET_MS);
+  }
+
+  /** Save what waits, and return when all is saved. Raises the refusal if something is not. */
+  async flush() {
+    clearTimeout(this.#timer);
+    while (this.#running) await this.#running.catch(() => {});
+    if (!this.#dirty.size) return;
+    this.#running = this.#saveAll();
+    try {
+      await this.#running;
+    } finally {
+      this.#running = null;
+    }
+  }
+
+  /** Save what waits, then let `act` change what the server has, while nothing is saved. */
+  async during(act) {
+    await this.flush();
+    this.#running = act();
+    try {
+      return await this.#running;
+    } catch (refusal) {
+      if (isStale(refusal)) this.#fail(refusal);
+      throw refusal;
+    } finally {
+      this.#running = null;
+    }
+  }
+
+  /** Go on from this version, and write over what it holds where we have changes. */
+  insist(version) {
+    this.version = version;
+    this.#say(this.#dirty.size ? "unsaved" : "saved");
+    this.#later(0);
+  }
+
+  /** Forget what has not been sent. */
+  forget() {
+    clearTimeout(this.#timer);
+    this.#dirty.clear();
+    this.#say("saved");
+  }
+
+  #later(wait) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.flush().catch(() => {}), wait);
+  }
+
+  async #saveAll() {
+    this.#say("saving");
+    for (const part of Object.keys(this.#send)) {
+      if (!this.#dirty.delete(part)) continue;
+      try {
+        this.version = await this.#send[part]();
+      } catch (refusal) {
+        this.#dirty.add(part);
+        this.#fail(refusal);
+        throw refusal;
+      }
+    }
+    if (this.#dirty.size) this.#later(QUIET_MS);
+    this.#say(this.#dirty.size ? "unsaved" : "saved");
+  }
+
+  #fail(refusal) {
+    if (isStale(refusal)) return this.#say("conflict", refusal);
+    this.#say("failed", refusal);
+    this.#later(RETRY_MS);
+  }
+
+  #say(state, refusal = null) {
+    this.#state = state;
+    this.#onState(state, refusal);
+  }
+}
+
+/** Whether somebody else has saved meanwhile. */
+export function isStale(refusal) {
+  return refusal.code === "stale";
+}

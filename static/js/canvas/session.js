@@ -1,0 +1,153 @@
+// The canvas on the server: loading it, saving what is done on the stage, asking for candidates, and what becomes of them.
+
+import { ask } from "./api.js";
+import { follow } from "./live.js";
+import { Mask } from "./mask.js";
+import { encode, load, picture } from "./png.js";
+import { Saver } from "./saver.js";
+
+const SETTLE_MS = 250; // several events in a row ask for one reading
+
+export class Session {
+  #adopt;
+  #changed;
+  #id;
+  #loading = 0;
+  #mask = null;
+  #parts;
+  #saver;
+  #staging;
+  canvas = null;
+
+  /**
+   * `parts` is `{frame: () => ..., settings: () => ...}`, read when they are saved. `adopt({picture, mask, frame, canvas})`
+   * is called with another picture or state, `changed(canvas)` when candidates or history have changed.
+   */
+  constructor(id, { staging, parts, adopt, changed, saved }) {
+    this.#id = id;
+    this.#staging = staging;
+    this.#parts = parts;
+    this.#adopt = adopt;
+    this.#changed = changed;
+    this.#saver = new Saver(
+      { mask: () => this.#sendMask(), frame: () => this.#patch("frame"), settings: () => this.#patch("settings") },
+      saved,
+    );
+    addEventListener("beforeunload", (event) => this.#saver.isClean || event.preventDefault());
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.#saver.flush().catch(() => {}) : this.refresh()));
+  }
+
+  get #url() {
+    return `/api/canvases/${this.#id}`;
+  }
+
+  touch(part) {
+    this.#saver.touch(part);
+  }
+
+  /** What was changed so far came from the server itself. */
+  forget() {
+    this.#saver.forget();
+  }
+
+  async start() {
+    await this.reload();
+    follow({ progress: (body) => this.#staging.progress(body), changed: (body) => this.#heard(body) });
+  }
+
+  /** Take over everything from the server, and forget what was not saved. */
+  async reload() {
+    await this.#take(await ask("GET", this.#url));
+  }
+
+  /** Look whether something is new, unless something of ours still has to be saved. */
+  async refresh() {
+    const canvas = await ask("GET", this.#url).catch(() => null);
+    if (!canvas) return;
+    const isOther = canvas.version !== this.#saver.version && this.#saver.isClean;
+    if (isOther) await this.#take(canvas);
+    else this.#note(canvas); // a version that is not ours is met when we save
+  }
+
+  /** Keep what is here, although something else was saved meanwhile. */
+  async insist() {
+    const { version } = await ask("GET", this.#url);
+    this.#saver.insist(version);
+  }
+
+  async generate(request) {
+    await this.#saver.during(async () => {
+      await ask("POST", `${this.#url}/candidates`, { json: request, headers: this.#headers });
+      this.#note(await ask("GET", this.#url), { isFresh: true, isOurs: true });
+    });
+  }
+
+  accept(imageId) {
+    return this.#act("accept", { image_id: imageId });
+  }
+
+  checkout(imageId) {
+    return this.#act("checkout", { image_id: imageId });
+  }
+
+  /** Take a candidate, or with null all, off the strip; the pictures stay in the gallery. */
+  async keep(job) {
+    await this.#saver.during(async () => {
+      this.#note(await ask("POST", `${this.#url}/discard`, { json: { job }, headers: this.#headers }), { isOurs: true });
+    });
+  }
+
+  /** Take a candidate off the strip and throw its picture away. */
+  async discard({ job, image }) {
+    await this.keep(job);
+    if (image) await ask("DELETE", `/api/images/${image.id}`);
+  }
+
+  async #act(action, json) {
+    await this.#saver.during(async () => {
+      await this.#take(await ask("POST", `${this.#url}/${action}`, { json, headers: this.#headers }));
+    });
+  }
+
+  async #take(canvas) {
+    const [image, mask] = [await picture(canvas.image.url), new Mask(canvas.image.width, canvas.image.height)];
+    if (canvas.mask_url) await load(mask, canvas.mask_url);
+    this.#mask = mask;
+    this.#saver.forget();
+    this.#note(canvas, { isOurs: true, quietly: true });
+    this.#adopt({ picture: { ...canvas.image, image }, mask, frame: canvas.frame, canvas });
+    this.#changed(canvas);
+  }
+
+  #note(canvas, { isFresh = false, isOurs = false, quietly = false } = {}) {
+    if (isOurs) this.#saver.version = canvas.version;
+    this.canvas = canvas;
+    this.#staging.update(canvas.candidates, { isFresh });
+    if (!quietly) this.#changed(canvas);
+  }
+
+  #heard({ job, jobs }) {
+    const ours = new Set(this.canvas.candidates.map((candidate) => candidate.job));
+    if (!jobs && !ours.has(job)) return;
+    clearTimeout(this.#loading);
+    this.#loading = setTimeout(() => this.refresh(), SETTLE_MS);
+  }
+
+  get #headers() {
+    return { "If-Match": String(this.#saver.version) };
+  }
+
+  async #sendMask() {
+    const headers = this.#headers;
+    const isBlank = this.#mask.bytes.every((byte) => byte === 0);
+    const answer = isBlank
+      ? await ask("DELETE", `${this.#url}/mask`, { headers })
+      : await ask("PUT", `${this.#url}/mask`, { body: await encode(this.#mask), headers: { ...headers, "Content-Type": "image/png" } });
+    return answer.version;
+  }
+
+  async #patch(part) {
+    const answer = await ask("PATCH", this.#url, { json: { [part]: this.#parts[part]() }, headers: this.#headers });
+    return answer.version;
+  }
+}
