@@ -7,10 +7,24 @@ from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from typing import Any
 
-from app.storage import leases
+from app.storage import leases, references
 from app.storage.errors import LeaseLost
 from app.storage.leases import Lease
 from app.storage.store import Store
+from models.recipe import Recipe
+
+
+class InputMissing(Exception):  # noqa: N818
+    """A file that a job begins from is gone or damaged; the message is for the job's owner."""
+
+
+def inputs(store: Store, recipe: Recipe) -> dict[str, bytes]:
+    """Read the files that a recipe is carried out with, by their SHA-256. Raises `InputMissing`."""
+    try:
+        return {sha256: store.files.find(sha256).read_bytes() for sha256 in references.inputs_of(recipe)}
+    except FileNotFoundError as error:
+        message = "The picture or mask that this edit begins from is missing or damaged; upload it again."
+        raise InputMissing(message) from error
 
 
 def is_waiting(store: Store) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from typing import Any, Protocol, TypeVar
@@ -44,7 +44,7 @@ class Engine(Protocol):
 
     async def status(self) -> dict[str, Any]: ...
 
-    def generate(self, recipe: Recipe) -> AsyncGenerator[dict[str, Any], None]: ...
+    def generate(self, recipe: Recipe, inputs: Mapping[str, bytes] = ...) -> AsyncGenerator[dict[str, Any], None]: ...
 
 
 class Dispatcher:
@@ -151,6 +151,8 @@ class Dispatcher:
             return await self._follow(lease)
         except EngineRefused as error:
             await self._write(leases.fail, lease, error.code, error.message)
+        except claims.InputMissing as error:
+            await self._write(leases.fail, lease, "missing_input", str(error))
         except EngineUnavailable as error:
             _tell(log.warning, "the engine broke off", job=lease.job_id, reason=str(error))
             return await self._put_back(lease, never_reached=isinstance(error.__cause__, httpx2.ConnectError))
@@ -174,7 +176,8 @@ class Dispatcher:
 
     async def _follow(self, lease: Lease) -> str:
         write_at = 0.0
-        async with aclosing(self._engine.generate(lease.recipe)) as stream:
+        inputs = await self._in_writer(claims.inputs, self._store, lease.recipe)
+        async with aclosing(self._engine.generate(lease.recipe, inputs)) as stream:
             async for event in stream:
                 match event["event"]:
                     case "progress" if event.get("preview") or time.monotonic() >= write_at:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.storage.errors import DatabaseBusy, DiskFull, ServiceError
 
-__all__ = ["Conflict", "DatabaseBusy", "DiskFull", "InvalidInput", "NotFound", "ServiceError", "TooMany"]
+__all__ = ["Conflict", "DatabaseBusy", "DiskFull", "InvalidInput", "NotFound", "ServiceError", "Stale", "TooMany"]
 
 
 class NotFound(ServiceError):  # noqa: N818, the words of HTTP
@@ -22,6 +22,16 @@ class Conflict(ServiceError):  # noqa: N818
 
     def __init__(self, message: str) -> None:
         super().__init__(409, "conflict", message)
+
+
+class Stale(ServiceError):  # noqa: N818
+    """The thing has changed since it was read; it is at `version` now."""
+
+    def __init__(self, version: int) -> None:
+        message = f"This has been changed elsewhere and is at version {version} now; read it anew."
+        super().__init__(409, "stale", message)
+        self.errors = [{"field": "version", "message": str(version)}]
+        self.version = version
 
 
 class InvalidInput(ServiceError):  # noqa: N818

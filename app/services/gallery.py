@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row
 from app.services import read
 from app.services.errors import InvalidInput, NotFound
 from app.services.views import GalleryPage, ImageView
-from app.storage import images
+from app.storage import images, references
 from app.storage.store import Store
 
 MAX_PAGE = 200
@@ -54,7 +54,10 @@ def thumbnail_file(store: Store, owner: str, image_id: str) -> Path:
 
 
 def delete(store: Store, owner: str, image_id: str) -> None:
-    """Delete an image, its links and, unless another image has the same file, its file. Raises `NotFound`."""
+    """Delete an image, its links and, unless something else needs it, its file. Raises `NotFound`.
+
+    What was made from it stays, and keeps the file, without which it could not be made again.
+    """
     with store.write() as tx:
         row = _mine(tx, owner, image_id)
         images.bury(tx, row)
@@ -67,7 +70,7 @@ def erase(store: Store, image_id: str, sha256: str) -> None:
     The file goes inside the transaction, so that no image of the same file can be inserted meanwhile.
     """
     with store.write() as tx:
-        if not images.is_used(tx, sha256):
+        if not references.is_used(tx, sha256):
             store.files.remove(sha256)
         images.forget(tx, image_id)
 

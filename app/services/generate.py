@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from app.services import read
+from app.services import edit, read
 from app.services.catalogue import Catalogue
+from app.services.edit import Sources
 from app.services.errors import Conflict, DiskFull, InvalidInput, NotFound, ServiceError, TooMany
 from app.services.request import JobRequest
 from app.services.views import EventView, GroupView, JobView
 from app.storage import events, jobs
+from app.storage.jobs import Lineage
 from app.storage.store import Store
+from models.recipe import Recipe
 
 __all__ = [
     "JobRequest",
@@ -46,8 +50,14 @@ def submit(
     The same `idempotency_key` with the same request gives the first answer again for a day. Raises `InvalidInput`,
     `TooMany` and `DiskFull`.
     """
-    recipes = request.recipes(catalogue)
-    body_hash = request.body_hash()
+    order = prepare(store, catalogue, owner, request)
+    return submit_order(store, owner, order, request.body_hash(), idempotency_key)
+
+
+def submit_order(
+    store: Store, owner: str, order: Order, body_hash: str, idempotency_key: str | None = None
+) -> GroupView:
+    """Queue what has been prepared; two requests with the same key are told apart by `body_hash`."""
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= MAX_KEY:
         raise _bad_key(f"The key must have 1 to {MAX_KEY} characters.")
     with store.write() as tx:
@@ -56,12 +66,44 @@ def submit(
             if known.body_hash != body_hash:
                 raise _bad_key("This key was used for another request; send a new key with a new request.")
             return _group(tx, owner, known.group_id, replayed=True)
-        _require_room(store, tx, owner, len(recipes))
-        group_id = jobs.new_id()
-        jobs.add(tx, owner, group_id, recipes)
+        group_id = queue(store, tx, owner, order)
         if idempotency_key:
             jobs.remember(tx, owner, idempotency_key, body_hash, group_id)
-        return _group(tx, owner, group_id, replayed=False)
+        return group_view(tx, owner, group_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A request that can be carried out."""
+
+    recipes: list[Recipe]
+    sources: Sources | None
+
+
+def prepare(store: Store, catalogue: Catalogue, owner: str, request: JobRequest) -> Order:
+    """Check a request as far as that is possible without changing anything. Raises `InvalidInput`."""
+    multiple = catalogue.default_request(request.checkpoint).size_multiple
+    sources = edit.sources(store, owner, request, multiple)
+    return Order(request.recipes(catalogue, sources.edit if sources else None), sources)
+
+
+def queue(store: Store, tx: Connection, owner: str, order: Order, canvas_id: str | None = None) -> str:
+    """Queue one job for each recipe, as candidates of a canvas if one is named. Returns the id of their group.
+
+    Raises `TooMany`, `DiskFull` and, where the picture to begin from has gone, `Conflict`.
+    """
+    _require_room(store, tx, owner, len(order.recipes))
+    if order.sources is not None:
+        edit.keep(store, tx, owner, order.sources)
+    group_id = jobs.new_id()
+    parent_id = order.sources.parent_id if order.sources else None
+    jobs.add(tx, owner, group_id, order.recipes, Lineage(parent_id, canvas_id))
+    return group_id
+
+
+def group_view(tx: Connection, owner: str, group_id: str) -> GroupView:
+    """The jobs of a request that was queued in this transaction."""
+    return _group(tx, owner, group_id, replayed=False)
 
 
 def job_view(store: Store, owner: str, job_id: str) -> JobView:
@@ -138,6 +180,11 @@ def queue_counts(store: Store) -> dict[str, int]:
         return jobs.counts(tx)
 
 
+def has_space(store: Store) -> bool:
+    """Whether the disk has room for another picture."""
+    return shutil.disk_usage(store.settings.data).free >= MIN_FREE_BYTES
+
+
 def _mine(tx: Connection, owner: str, job_id: str) -> Row[Any]:
     row = jobs.one(tx, owner, job_id)
     if row is None:
@@ -162,7 +209,7 @@ def _require_room(store: Store, tx: Connection, owner: str, count: int) -> None:
         raise TooMany(message, RETRY_AFTER_SECONDS)
     if jobs.pending(tx) + count > MAX_PENDING_OF_ALL:
         raise ServiceError(503, "queue_full", "The queue is full; try again later.", retry_after=60)
-    if shutil.disk_usage(store.settings.data).free < MIN_FREE_BYTES:
+    if not has_space(store):
         raise DiskFull
 
 

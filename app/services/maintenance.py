@@ -1,4 +1,4 @@
-"""What is done every hour: forget old events and keys, remove files that belong to no image."""
+"""What is done every hour: forget old events and keys, remove files that nothing needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from app.services import gallery
-from app.storage import events, images, jobs
+from app.storage import events, images, jobs, references
 from app.storage.store import Store
 
 HOUR_SECONDS = 3600
@@ -41,8 +41,8 @@ def sweep(store: Store) -> None:
 
 def _remove_orphans(store: Store) -> None:
     with store.read() as tx:
-        used = images.files_in_use(tx)
+        used = references.in_use(tx)
     for sha256 in {sha256 for sha256 in store.files.old(ORPHAN_SECONDS) if sha256 not in used}:
         with store.write() as tx:
-            if not images.is_used(tx, sha256):
+            if not references.is_used(tx, sha256):
                 store.files.remove(sha256)

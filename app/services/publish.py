@@ -6,13 +6,15 @@ import base64
 import contextlib
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.storage import images, jobs, leases
 from app.storage.images import NewImage
 from app.storage.leases import Lease
-from app.storage.metadata import encode_png
+from app.storage.metadata import COMPOSITE, TRAINED, encode_png, term_of_edit
 from app.storage.store import Store
+from models.recipe import Recipe
 
 
 class DamagedImage(ValueError):  # noqa: N818
@@ -27,7 +29,7 @@ def publish(store: Store, lease: Lease, event: Mapping[str, Any]) -> str:
     width, height, rgb = event["width"], event["height"], base64.b64decode(event["rgb"])
     if len(rgb) != width * height * 3 or hashlib.sha256(rgb).hexdigest() != event["pixel_sha256"]:
         raise DamagedImage(f"{len(rgb)} bytes of a picture of {width}x{height} do not match their hash")
-    png = encode_png(rgb, width, height, lease.recipe, event["environment"])
+    png = encode_png(rgb, width, height, lease.recipe, event["environment"], _term(store, lease.recipe))
     sha256 = store.files.put(png)
     with contextlib.suppress(OSError):  # it will be made when it is asked for
         store.files.thumbnail(sha256)
@@ -44,7 +46,17 @@ def publish(store: Store, lease: Lease, event: Mapping[str, Any]) -> str:
     )
     with store.write() as tx:
         leases.finish(tx, lease, image.id)
-        images.add(tx, image)
+        images.add(tx, replace(image, parent_id=jobs.parent(tx, lease.job_id)))
         if not store.files.has(sha256):  # an equal image was deleted since; nobody can delete it now
             store.files.put(png)
     return image.id
+
+
+def _term(store: Store, recipe: Recipe) -> str:
+    """Return IPTC's word for a picture of this recipe, by what it begins from."""
+    if recipe.edit is None:
+        return TRAINED
+    try:
+        return term_of_edit(store.files.find(recipe.edit.image).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return COMPOSITE

@@ -24,21 +24,27 @@ def job_views(tx: Connection, rows: Sequence[Row[Any]]) -> list[JobView]:
 
 def image_views(tx: Connection, rows: Sequence[Row[Any]]) -> list[ImageView]:
     """The views of rows of `images`, in their order."""
-    links = shares.of_images(tx, [row.id for row in rows]) if rows else {}
-    return [image_view(row, links[row.id]) for row in rows]
+    if not rows:
+        return []
+    ids = [row.id for row in rows]
+    links, children = shares.of_images(tx, ids), images.children(tx, ids)
+    return [image_view(row, links[row.id], children[row.id]) for row in rows]
 
 
-def image_view(row: Row[Any], links: Sequence[Row[Any]] = ()) -> ImageView:
-    """The view of one row of `images` with its rows of `shares`."""
+def image_view(row: Row[Any], links: Sequence[Row[Any]] = (), children: Sequence[Row[Any]] = ()) -> ImageView:
+    """The view of one row of `images` with its rows of `shares` and those of the images that were made from it."""
     return ImageView(
         id=row.id,
         width=row.width,
         height=row.height,
         pixel_sha256=row.pixel_sha256,
-        recipe=Recipe.from_json(row.recipe),
+        recipe=Recipe.from_json(row.recipe) if row.recipe else None,
         environment=json.loads(row.environment),
         created_at=utc(row.created_at),
         shares=tuple(_share(link) for link in links),
+        origin=row.origin,
+        parent_id=row.parent_id,
+        children=tuple(child.id for child in children),
     )
 
 

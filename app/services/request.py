@@ -6,18 +6,19 @@ import hashlib
 import secrets
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ConfigDict, Field, StringConstraints, ValidationError
 
 from app.services.catalogue import Catalogue
+from app.services.edit_request import EditFields
 from app.services.errors import InvalidInput
-from models.edit import Side
+from models.edit import Edit, Side
 from models.recipe import MAX_SEED, MAX_STEPS, NegativePrompt, Prompt, Recipe, Sampler, explain
 
 MAX_COUNT = 8
 RANDOM_SEEDS = 2**32  # short enough to be read out, and what other programs accept
 
 
-class JobRequest(BaseModel):
+class JobRequest(EditFields):
     """One to eight images of one prompt. What is left out is the checkpoint's default; seed -1 draws one.
 
     Numbers must be numbers; a form, whose values are all text, goes through `from_form`.
@@ -51,18 +52,24 @@ class JobRequest(BaseModel):
         """A hash by which two requests that ask for the same are known."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
-    def recipes(self, catalogue: Catalogue) -> list[Recipe]:
-        """One recipe for each image, with seeds that follow each other. Raises `InvalidInput`."""
+    def recipes(self, catalogue: Catalogue, edit: Edit | None = None) -> list[Recipe]:
+        """One recipe for each image, with seeds that follow each other; `edit` is what they begin from.
+
+        Raises `InvalidInput`.
+        """
         defaults = catalogue.default_request(self.checkpoint)
-        given = self.model_dump(exclude={"count", "seed", "checkpoint"}, exclude_none=True)
+        left_out = {"count", "seed", "checkpoint", *EditFields.model_fields}
+        given = self.model_dump(exclude=left_out, exclude_none=True)
+        frame = edit.frame if edit else None
         fields: dict[str, Any] = {
             "steps": defaults.steps,
             "guidance_scale": defaults.guidance_scale,
             "guidance_rescale": defaults.guidance_rescale,
             "sampler": defaults.sampler,
-            "width": defaults.width,
-            "height": defaults.height,
+            "width": frame.width if frame else defaults.width,
+            "height": frame.height if frame else defaults.height,
             **given,
+            "edit": edit,
             "checkpoint": defaults.checkpoint,
         }
         seed = secrets.randbelow(RANDOM_SEEDS) if self.seed == -1 else self.seed

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from models.edit import Frame
 from models.recipe import Recipe
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
+Origin = Literal["generated", "upload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,10 @@ class ShareView:
 
 @dataclass(frozen=True, slots=True)
 class ImageView:
-    """A finished image. `recipe` is None only where a share link hides it."""
+    """A finished image. `recipe` is None for an upload and where a share link hides it.
+
+    `parent_id` is the image that it was made from, `children` are those that were made from it.
+    """
 
     id: str
     width: int
@@ -33,6 +38,16 @@ class ImageView:
     environment: dict[str, Any]
     created_at: datetime
     shares: tuple[ShareView, ...] = ()
+    origin: Origin = "generated"
+    parent_id: str | None = None
+    children: tuple[str, ...] = ()
+
+    @property
+    def alt(self) -> str:
+        """What stands for the picture where it cannot be seen."""
+        if self.recipe is not None:
+            return self.recipe.prompt
+        return "An uploaded picture" if self.origin == "upload" else "A picture made with Mezzotint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,24 @@ class EventView:
     kind: str
     body: dict[str, Any]
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasView:
+    """A picture that is being worked on, with mask and frame, the jobs whose images wait to be chosen from, and all
+    pictures that it has held: each but the first names its `parent_id`.
+    """
+
+    id: str
+    version: int
+    image: ImageView
+    has_mask: bool
+    frame: Frame
+    settings: dict[str, Any]
+    candidates: tuple[JobView, ...]
+    history: tuple[ImageView, ...]
+    created_at: datetime
+    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

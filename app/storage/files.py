@@ -59,6 +59,10 @@ class ImageFiles:
         """The same picture without its recipe, made now if need be. Raises `FileNotFoundError` as `find` does."""
         return self._derived(sha256, ".plain.png", metadata.without_recipe)
 
+    def shared(self, sha256: str) -> Path:
+        """The same picture with its recipe but without what it was made from. Raises as `find` does."""
+        return self._derived(sha256, ".shared.png", metadata.without_edit)
+
     def remove(self, sha256: str) -> None:
         """Delete the file and all that is derived from it."""
         for path in self._path(sha256, "").parent.glob(f"{sha256}.*"):
@@ -130,8 +134,9 @@ def _sync_folder(folder: Path) -> None:
 
 def _thumbnail(png: bytes) -> bytes:
     with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        mark = image.info.get("xmp", b"")
         small = image.convert("RGB")
         small.thumbnail((THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT), Image.Resampling.LANCZOS)
     webp = io.BytesIO()
-    small.save(webp, "WEBP", quality=THUMBNAIL_QUALITY, method=4, xmp=metadata.XMP)
+    small.save(webp, "WEBP", quality=THUMBNAIL_QUALITY, method=4, xmp=mark)
     return webp.getvalue()

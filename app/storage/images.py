@@ -4,36 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, update
 
+from app.storage import canvases
 from app.storage.tables import images, jobs, now_ms, shares
 from models.recipe import Recipe
+
+GENERATED = "generated"
+UPLOAD = "upload"
 
 
 @dataclass(frozen=True, slots=True)
 class NewImage:
-    """What is known of an image when its file has been written."""
+    """What is known of an image when its file has been written; an upload has neither job nor recipe."""
 
     id: str
-    job_id: str
+    job_id: str | None
     owner: str
-    recipe: Recipe
+    recipe: Recipe | None
     environment: Mapping[str, Any]
     sha256: str
     pixel_sha256: str
     width: int
     height: int
+    origin: str = GENERATED
+    parent_id: str | None = None
 
 
 def add(tx: Connection, image: NewImage) -> None:
     """Insert the row. A second image of the same job is refused by the schema."""
-    row = {
-        name: getattr(image, name) for name in ("id", "job_id", "owner", "sha256", "pixel_sha256", "width", "height")
+    texts = {
+        "recipe": image.recipe.to_json() if image.recipe else None,
+        "environment": json.dumps(dict(image.environment), sort_keys=True),
     }
-    texts = {"recipe": image.recipe.to_json(), "environment": json.dumps(dict(image.environment), sort_keys=True)}
+    row = {field.name: getattr(image, field.name) for field in fields(image) if field.name not in texts}
     tx.execute(insert(images).values(**row, **texts, created_at=now_ms()))
 
 
@@ -41,6 +48,12 @@ def one(tx: Connection, owner: str, image_id: str) -> Row[Any] | None:
     """The owner's image of this id."""
     mine = (images.c.id == image_id) & (images.c.owner == owner) & images.c.deleted_at.is_(None)
     return tx.execute(select(images).where(mine)).one_or_none()
+
+
+def of_file(tx: Connection, owner: str, sha256: str) -> Row[Any] | None:
+    """The owner's newest image that has this file."""
+    mine = (images.c.owner == owner) & (images.c.sha256 == sha256) & images.c.deleted_at.is_(None)
+    return tx.execute(select(images).where(mine).order_by(images.c.created_at.desc()).limit(1)).one_or_none()
 
 
 def of_jobs(tx: Connection, job_ids: Sequence[str]) -> dict[str, Row[Any]]:
@@ -64,9 +77,24 @@ def shared(tx: Connection, token_hash: str) -> Row[Any] | None:
     return tx.execute(query.where(valid)).one_or_none()
 
 
+def children(tx: Connection, image_ids: Sequence[str]) -> dict[str, list[Row[Any]]]:
+    """What was made from these images, oldest first, by image."""
+    found: dict[str, list[Row[Any]]] = {image_id: [] for image_id in image_ids}
+    query = select(images).where(images.c.parent_id.in_(image_ids), images.c.deleted_at.is_(None))
+    for row in tx.execute(query.order_by(images.c.created_at, images.c.id)):
+        found[row.parent_id].append(row)
+    return found
+
+
 def bury(tx: Connection, row: Row[Any]) -> None:
-    """Mark the image deleted, with its shares and its job's card; its file and then its row are to follow."""
+    """Mark the image deleted, with its shares and its job's card; its file and then its row are to follow.
+
+    What was made from it is from now on said to be made from what it was made from.
+    """
     tx.execute(delete(shares).where(shares.c.image_id == row.id))
+    tx.execute(update(images).where(images.c.parent_id == row.id).values(parent_id=row.parent_id))
+    tx.execute(update(jobs).where(jobs.c.parent_id == row.id).values(parent_id=row.parent_id))
+    canvases.leave(tx, row.id, row.parent_id)
     tx.execute(update(jobs).where(jobs.c.id == row.job_id).values(hidden=True))
     tx.execute(update(images).where(images.c.id == row.id).values(deleted_at=now_ms()))
 
@@ -81,18 +109,8 @@ def forget(tx: Connection, image_id: str) -> None:
     tx.execute(delete(images).where(images.c.id == image_id, images.c.deleted_at.is_not(None)))
 
 
-def is_used(tx: Connection, sha256: str) -> bool:
-    """Whether any image that is not deleted has this file."""
-    used = select(images.c.id).where(images.c.sha256 == sha256, images.c.deleted_at.is_(None)).limit(1)
-    return tx.execute(used).first() is not None
-
-
-def files_in_use(tx: Connection) -> set[str]:
-    """The hashes of all files that have an image, deleted ones too, whose file is about to go."""
-    return set(tx.execute(select(images.c.sha256)).scalars())
-
-
-def count(tx: Connection, owner: str) -> int:
-    """How many images the owner has."""
+def count(tx: Connection, owner: str, origin: str | None = None) -> int:
+    """How many images the owner has, of one origin or of all."""
     mine = (images.c.owner == owner) & images.c.deleted_at.is_(None)
-    return tx.execute(select(func.count()).select_from(images).where(mine)).scalar_one()
+    query = select(func.count()).select_from(images).where(mine)
+    return tx.execute(query if origin is None else query.where(images.c.origin == origin)).scalar_one()

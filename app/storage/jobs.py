@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
-from app.storage import events
+from app.storage import events, references
 from app.storage.tables import idempotency_keys, jobs, now_ms, previews
 from models.recipe import Recipe
 
@@ -16,23 +17,39 @@ OPEN = ("queued", "running")
 FINISHED = ("done", "failed", "cancelled")
 
 
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """The image that a job edits, and the canvas that its own image is a candidate of."""
+
+    parent_id: str | None = None
+    canvas_id: str | None = None
+
+
 def new_id() -> str:
     """128 random bits, safe in a URL."""
     return secrets.token_urlsafe(16)
 
 
-def add(tx: Connection, owner: str, group_id: str, recipes: Sequence[Recipe]) -> None:
-    """Queue one job for each recipe, in order."""
+def add(tx: Connection, owner: str, group_id: str, recipes: Sequence[Recipe], lineage: Lineage | None = None) -> None:
+    """Queue one job for each recipe, in order. The files that they name must be there."""
+    origin = asdict(lineage or Lineage())
     for recipe in recipes:
         job_id = new_id()
         row = {"id": job_id, "group_id": group_id, "owner": owner, "status": "queued", "steps": recipe.steps}
-        tx.execute(insert(jobs).values(**row, recipe=recipe.to_json(), created_at=now_ms()))
+        tx.execute(insert(jobs).values(**row, **origin, recipe=recipe.to_json(), created_at=now_ms()))
+        references.need(tx, job_id, references.inputs_of(recipe))
         events.add(tx, job_id, owner, "queued", {"status": "queued"})
 
 
 def one(tx: Connection, owner: str, job_id: str) -> Row[Any] | None:
     """The owner's job of this id."""
     return tx.execute(select(jobs).where(jobs.c.id == job_id, jobs.c.owner == owner)).one_or_none()
+
+
+def parent(tx: Connection, job_id: str) -> str | None:
+    """The image that a job edits, as far as it still is there."""
+    parent_id: str | None = tx.execute(select(jobs.c.parent_id).where(jobs.c.id == job_id)).scalar_one()
+    return parent_id
 
 
 def of_group(tx: Connection, owner: str, group_id: str) -> Sequence[Row[Any]]:
@@ -45,6 +62,13 @@ def recent(tx: Connection, owner: str, limit: int) -> Sequence[Row[Any]]:
     """The owner's jobs that are not hidden, newest first."""
     mine = (jobs.c.owner == owner) & jobs.c.hidden.is_(False)
     return tx.execute(select(jobs).where(mine).order_by(jobs.c.seq.desc()).limit(limit)).all()
+
+
+def open_groups(tx: Connection, owner: str) -> list[str]:
+    """The owner's requests of which a job is still open, the oldest first."""
+    mine = (jobs.c.owner == owner) & jobs.c.status.in_(OPEN)
+    query = select(jobs.c.group_id).where(mine).group_by(jobs.c.group_id).order_by(func.min(jobs.c.seq))
+    return list(tx.execute(query).scalars())
 
 
 def positions(tx: Connection, seqs: Sequence[int]) -> dict[int, int]:

@@ -9,7 +9,7 @@ import io
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -34,6 +34,9 @@ SAMPLER_NAMES = {
     Sampler.DPMPP_2M_SDE: "DPM++ 2M SDE",
 }
 
+TRAINED = "trainedAlgorithmicMedia"  # IPTC's terms for what a network made, all of it or in part
+COMPOSITE = "compositeWithTrainedAlgorithmicMedia"
+
 XMP = b"""<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -45,16 +48,31 @@ XMP = b"""<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="r"?>"""
 
 
-def encode_png(rgb: bytes, width: int, height: int, recipe: Recipe, environment: Mapping[str, Any]) -> bytes:
-    """Return a PNG of `rgb` (height * width * 3 bytes) that carries its recipe. The same input gives the same bytes."""
+def xmp(term: str) -> bytes:
+    """Return the XMP packet that says where a picture is from, by IPTC's DigitalSourceType."""
+    return XMP.replace(TRAINED.encode(), term.encode())
+
+
+def encode_png(
+    rgb: bytes, width: int, height: int, recipe: Recipe, environment: Mapping[str, Any], term: str = TRAINED
+) -> bytes:
+    """Return a PNG of `rgb` (height * width * 3 bytes) that carries its recipe. The same input gives the same bytes.
+
+    `term` is `COMPOSITE` for a picture that begins from one that was not generated.
+    """
+    info = _text_chunks(recipe, environment)
+    info.add_itxt("XML:com.adobe.xmp", xmp(term).decode())
+    png = io.BytesIO()
+    Image.frombytes("RGB", (width, height), rgb).save(png, "PNG", pnginfo=info)
+    return png.getvalue()
+
+
+def _text_chunks(recipe: Recipe, environment: Mapping[str, Any]) -> PngInfo:
     own = {"recipe": recipe.model_dump(mode="json"), "environment": dict(environment), "version": FORMAT_VERSION}
     info = PngInfo()
     info.add_text(PARAMETERS, parameters(recipe, environment))
     info.add_itxt(KEYWORD, json.dumps(own, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
-    info.add_itxt("XML:com.adobe.xmp", XMP.decode())
-    png = io.BytesIO()
-    Image.frombytes("RGB", (width, height), rgb).save(png, "PNG", pnginfo=info)
-    return png.getvalue()
+    return info
 
 
 def parameters(recipe: Recipe, environment: Mapping[str, Any]) -> str:
@@ -93,6 +111,42 @@ def without_recipe(png: bytes) -> bytes:
         chunk for kind, keyword, chunk in _chunks(png) if kind not in TEXT_CHUNKS or keyword == b"XML:com.adobe.xmp"
     )
     return SIGNATURE + b"".join(kept)
+
+
+def without_edit(png: bytes) -> bytes:
+    """Return the same picture, whose recipe no longer says what it was made from; for those who see only this one."""
+    recipe = read_recipe(png)
+    if recipe is None or recipe.edit is None:
+        return png
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        environment = json.loads(image.info[KEYWORD])["environment"]
+    info = _text_chunks(recipe.model_copy(update={"edit": None}), environment)
+    return _with_chunks(without_recipe(png), info.chunks)
+
+
+def term_of_edit(png: bytes) -> str:
+    """Return IPTC's word for what is made from this picture: a composite unless all of it had been generated."""
+    is_generated = any(
+        keyword == b"XML:com.adobe.xmp" and b"/" + TRAINED.encode() in chunk for _kind, keyword, chunk in _chunks(png)
+    )
+    return TRAINED if is_generated else COMPOSITE
+
+
+def marked(png: bytes, term: str) -> bytes:
+    """Return the picture with the mark of synthetic media, which its own file had before it was written anew."""
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp(term).decode())
+    return _with_chunks(png, info.chunks)
+
+
+def _with_chunks(png: bytes, chunks: Sequence[tuple[Any, ...]]) -> bytes:
+    """Return the PNG with chunks (kind, content, ...) after its header."""
+    header, *others = (chunk for _kind, _keyword, chunk in _chunks(png))
+    added = (
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content, *_ in chunks
+    )
+    return SIGNATURE + header + b"".join(added) + b"".join(others)
 
 
 def _quoted(value: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
@@ -27,32 +27,33 @@ PNG = "image/png"
 WEBP = "image/webp"
 
 
-def _described(media_type: str) -> dict[int | str, dict[str, object]]:
+def described(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says of an answer that is an image."""
     return {200: {"content": {media_type: {}}, "description": "The image."}, 304: {"description": "Not changed."}}
 
 
-@router.get("/images/{image_id}.png", responses=_described(PNG), response_class=Response)
+@router.get("/images/{image_id}.png", responses=described(PNG), response_class=Response)
 def image_png(request: Request, store: StoreDep, owner: Owner, image_id: str) -> Response:
     """The image as PNG with its recipe inside. Owner only."""
     path = gallery.image_file(store, owner, image_id)
     headers = {"Cache-Control": ALWAYS_ASK, "Content-Disposition": f'inline; filename="mezzotint-{image_id}.png"'}
-    return _file(request, path, PNG, headers)
+    return sent(request, path, PNG, headers)
 
 
-@router.get("/images/{image_id}/thumbnail.webp", responses=_described(WEBP), response_class=Response)
+@router.get("/images/{image_id}/thumbnail.webp", responses=described(WEBP), response_class=Response)
 def thumbnail(request: Request, store: StoreDep, owner: Owner, image_id: str) -> Response:
     """A WebP at most 320 pixels wide. Owner only."""
-    return _file(request, gallery.thumbnail_file(store, owner, image_id), WEBP, {"Cache-Control": KEEP})
+    return sent(request, gallery.thumbnail_file(store, owner, image_id), WEBP, {"Cache-Control": KEEP})
 
 
-@router.get("/s/{token}.png", responses=_described(PNG), response_class=Response)
+@router.get("/s/{token}.png", responses=described(PNG), response_class=Response)
 def shared_png(request: Request, store: StoreDep, token: str) -> Response:
     """The image behind a share link, for whoever has the link; the recipe is inside only if its owner shows it."""
     headers = {"Cache-Control": ALWAYS_ASK, "Content-Disposition": 'inline; filename="mezzotint.png"'}
-    return _file(request, share.shared_file(store, token), PNG, headers)
+    return sent(request, share.shared_file(store, token), PNG, headers)
 
 
-@router.get("/jobs/{job_id}/preview.png", responses=_described(PNG), response_class=Response)
+@router.get("/jobs/{job_id}/preview.png", responses=described(PNG), response_class=Response)
 def preview_png(
     store: StoreDep,
     owner: Owner,
@@ -78,7 +79,8 @@ for _path, _endpoint in (
     router.add_api_route(_path, _endpoint, methods=["HEAD"], include_in_schema=False, response_class=Response)
 
 
-def _file(request: Request, path: Path, media_type: str, headers: dict[str, str]) -> Response:
+def sent(request: Request, path: Path, media_type: str, headers: dict[str, str]) -> Response:
+    """Return the file, or 304 to whoever has it already. Raises `NotFound`."""
     etag = f'"{path.stem}"'
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": headers["Cache-Control"]})

@@ -16,7 +16,7 @@ JSON = {"content-type": "application/json"}
 
 
 def test_a_large_body_is_refused_by_its_length(alice: TestClient) -> None:
-    response = alice.post("/api/jobs", content=b"x" * (limits.MAX_BODY + 1), headers=JSON)
+    response = alice.post("/api/canvases", content=b"x" * (limits.FORM.size + 1), headers=JSON)
     assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
 
 
@@ -29,15 +29,36 @@ def test_a_large_body_without_a_length_is_refused_while_it_comes(alice: TestClie
             sent += 2**16
             yield b" " * 2**16
 
-    response = alice.post("/api/jobs", content=body(), headers=JSON)
+    response = alice.post("/api/canvases", content=body(), headers=JSON)
     assert response.status_code == 413
 
 
 def test_a_large_form_is_refused(alice: TestClient) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded", "accept": "text/html"}
-    response = alice.post("/jobs", content=b"prompt=" + b"x" * limits.MAX_BODY, headers=headers)
+    response = alice.post("/jobs", content=b"prompt=" + b"x" * limits.FORM.size, headers=headers)
     assert response.status_code == 413
     assert "<html" in response.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "mebibytes"),
+    [
+        ("POST", "/api/jobs", 32),
+        ("POST", "/api/images", 21),
+        ("POST", "/canvas", 21),
+        ("PUT", "/api/canvases/some-id/mask", 21),
+        ("POST", "/api/images/some-id/share", 1),
+        ("POST", "/jobs", 1),
+        ("POST", "/api/canvases/some-id/mask", 1),
+    ],
+)
+def test_only_routes_that_take_files_take_large_bodies(
+    alice: TestClient, method: str, path: str, mebibytes: int
+) -> None:
+    limit = limits.body_limit(method, path)
+    assert limit.size == mebibytes * 2**20
+    response = alice.request(method, path, content=b"x", headers={**JSON, "content-length": str(limit.size + 1)})
+    assert (response.status_code, f"{mebibytes} MiB" in response.text) == (413, True)
 
 
 def _dial(address: str) -> socket.socket:
@@ -57,10 +78,10 @@ def test_it_answers_a_large_body_before_it_has_come(live: str) -> None:
 
 
 def test_a_body_that_trickles_in_is_given_up(live: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "BODY_SECONDS", 0.3)
+    monkeypatch.setattr(limits, "FORM", limits.BodyLimit(limits.MIB, 0.3))
     began = time.monotonic()
     with _dial(live) as connection:
-        connection.sendall(b"POST /api/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20\r\n")
+        connection.sendall(b"POST /api/canvases HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20\r\n")
         connection.sendall(b"Content-Type: application/json\r\n\r\n{")
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408")

@@ -6,8 +6,9 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from app.engine.client import EngineClient, EngineUnavailable
@@ -92,7 +93,12 @@ class PoisonedEngine:
     async def status(self) -> dict[str, Any]:
         return {"state": "ready"}
 
-    async def generate(self, wanted: Recipe) -> AsyncGenerator[dict[str, Any], None]:
+    async def generate(
+        self,
+        recipe: Recipe,
+        inputs: Mapping[str, bytes] = MappingProxyType({}),  # noqa: ARG002, it paints all black
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        wanted = recipe
         death, self.runs = self._deaths, [*self.runs, wanted.seed]
         yield {"event": "started"}
         if wanted.seed == self._poison:

@@ -62,8 +62,8 @@ def test_images_and_their_links_survive_the_upgrade_to_edits(first_light: Databa
     with first_light.write() as tx:
         command.upgrade(config(tx), "0002_edits")
     with first_light.read() as tx:
-        assert tx.execute(text("SELECT id, job_id, origin, parent_id, is_composite FROM images")).all() == [
-            ("image", "job", "generated", None, 0)
+        assert tx.execute(text("SELECT id, job_id, origin, parent_id FROM images")).all() == [
+            ("image", "job", "generated", None)
         ]
         assert tx.execute(text("SELECT id, image_id, revoked_at FROM shares")).all() == [("link", "image", None)]
         assert tx.execute(text("PRAGMA foreign_key_check")).all() == []

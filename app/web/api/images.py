@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.services import gallery
-from app.web.api.shapes import NOT_FOUND, REFUSED, Image, ImagePage
+from app.services import gallery, upload
+from app.web.api.requests import FILE_BODY, FileBody
+from app.web.api.shapes import BUSY, NOT_FOUND, REFUSED, Image, ImagePage
 from app.web.dependencies import Owner, StoreDep
 
 router = APIRouter(prefix="/api/images", tags=["images"])
@@ -23,6 +24,21 @@ def get_images(
     """List images, newest first."""
     page = gallery.page(store, owner, before, limit)
     return ImagePage(images=[Image.of(view) for view in page.images], next=page.next)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=Image,
+    responses={**REFUSED, **BUSY, 422: NOT_FOUND[422]},
+    openapi_extra=FILE_BODY,
+)
+def post_image(store: StoreDep, owner: Owner, content: FileBody) -> Image:
+    """Upload a PNG, JPEG or WebP of at most 20 MiB and 16.8 million pixels, to edit it.
+
+    It is turned upright, brought to sRGB, made no larger than 2048 pixels a side and written anew without its metadata.
+    """
+    return Image.of(upload.add(store, owner, content))
 
 
 @router.get("/{image_id}", response_model=Image, responses=NOT_FOUND)

@@ -154,9 +154,15 @@ class Share(BaseModel):
 
 
 class Image(JobImage):
-    """An image with everything that made it."""
+    """An image with everything that made it; an upload has no recipe.
+
+    `parent_id` is the image that it was made from, if that is an image of yours, `children` those made from it.
+    """
 
     thumbnail_url: str
+    origin: Literal["generated", "upload"]
+    parent_id: str | None
+    children: list[str]
     recipe: Recipe | None
     environment: dict[str, Any]
     created_at: datetime
@@ -167,6 +173,9 @@ class Image(JobImage):
         return cls(
             **JobImage.of(view).model_dump(),
             thumbnail_url=f"/images/{view.id}/thumbnail.webp",
+            origin=view.origin,
+            parent_id=view.parent_id,
+            children=list(view.children),
             recipe=view.recipe,
             environment=view.environment,
             created_at=view.created_at,

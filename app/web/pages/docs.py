@@ -24,6 +24,7 @@ TITLES = {
     "jobs": "Jobs",
     "events": "Events",
     "images": "Images",
+    "canvases": "Canvases",
     "shares": "Share links",
     "checkpoints": "Checkpoints",
     "operation": "Operation",

@@ -26,10 +26,8 @@ def upgrade() -> None:
         images.alter_column("recipe", existing_type=sa.Text(), nullable=True)
         images.add_column(sa.Column("origin", sa.String(length=12), server_default="generated", nullable=False))
         images.add_column(sa.Column("parent_id", sa.String(length=32), nullable=True))
-        images.add_column(sa.Column("is_composite", sa.Boolean(), server_default=sa.text("0"), nullable=False))
         images.create_index(op.f("ix_images_parent_id"), ["parent_id"], unique=False)
     op.add_column("jobs", sa.Column("parent_id", sa.String(length=32), nullable=True))
-    op.add_column("jobs", sa.Column("is_composite", sa.Boolean(), server_default=sa.text("0"), nullable=False))
     op.add_column("jobs", sa.Column("canvas_id", sa.String(length=32), nullable=True))
     op.create_index(op.f("ix_jobs_canvas_id"), "jobs", ["canvas_id"], unique=False)
     op.create_table(
@@ -75,12 +73,12 @@ def downgrade() -> None:
     op.drop_table("canvases")
     op.drop_table("job_inputs")
     op.drop_index(op.f("ix_jobs_canvas_id"), table_name="jobs")
-    for column in ("canvas_id", "is_composite", "parent_id"):
+    for column in ("canvas_id", "parent_id"):
         op.drop_column("jobs", column)
     op.execute("DELETE FROM images WHERE job_id IS NULL OR recipe IS NULL")
     with _shares_set_aside(), op.batch_alter_table("images", recreate="always") as images:
         images.drop_index(op.f("ix_images_parent_id"))
-        for column in ("is_composite", "parent_id", "origin"):
+        for column in ("parent_id", "origin"):
             images.drop_column(column)
         images.alter_column("recipe", existing_type=sa.Text(), nullable=False)
         images.alter_column("job_id", existing_type=sa.String(length=32), nullable=False)

@@ -1,0 +1,138 @@
+"""What an edit begins from: the picture and mask that a request names or brings, checked, and kept for its jobs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+from sqlalchemy import Connection
+
+from app.services import pictures
+from app.services.edit_request import EditFields
+from app.services.errors import Conflict, InvalidInput
+from app.services.pictures import Picture
+from app.storage import images, references
+from app.storage.store import Store
+from models.edit import MAX_SIDE, MIN_SIDE, Edit, Frame
+
+IMAGE_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+HASH = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """An edit that can be made. `brought` are files, by hash, that are not kept yet; `parent_id` is an own image."""
+
+    edit: Edit
+    width: int
+    height: int
+    parent_id: str | None
+    brought: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    sha256: str
+    width: int
+    height: int
+    image_id: str | None = None
+    png: bytes | None = None
+
+
+def sources(store: Store, owner: str, request: EditFields, size_multiple: int) -> Sources | None:
+    """Find and check what a request begins from, None if that is nothing. Keeps nothing. Raises `InvalidInput`."""
+    if request.image is None:
+        _require_no_edit(request)
+        return None
+    base = _base(store, owner, request.image)
+    mask = None if request.mask is None else _mask(store, owner, request.mask, base, is_scaled=request.scale_mask)
+    frame = request.frame or whole(base.width, base.height, size_multiple)
+    require_touch(frame, base.width, base.height)
+    edit = Edit(image=base.sha256, mask=mask.sha256 if mask else None, frame=frame, **request.edit_settings)
+    brought = {base.sha256: base.png} if base.png is not None else {}
+    if mask is not None:
+        brought[mask.sha256] = mask.png
+    return Sources(edit, base.width, base.height, base.image_id, brought)
+
+
+def keep(store: Store, tx: Connection, owner: str, found: Sources) -> None:
+    """Write the files that were brought, within the transaction of the rows that need them. Raises `Conflict`."""
+    for png in found.brought.values():
+        store.files.put(png)
+    if found.edit.image in found.brought:
+        return
+    if not references.is_of(tx, owner, found.edit.image) or not store.files.has(found.edit.image):
+        raise Conflict("The picture to begin from was deleted meanwhile.")
+
+
+def whole(width: int, height: int, size_multiple: int = 8) -> Frame:
+    """The frame that shows all of a picture, but for what is beyond a multiple of `size_multiple`, at most 2048."""
+    across, down = (
+        min(MAX_SIDE, max(MIN_SIDE, side)) // size_multiple * size_multiple or size_multiple for side in (width, height)
+    )
+    return Frame(x=0, y=0, width=across, height=down)
+
+
+def require_touch(frame: Frame, width: int, height: int) -> None:
+    """Raise `InvalidInput` for a frame that shows nothing of a picture of this size."""
+    across = frame.x < width and frame.x + frame.width > 0
+    down = frame.y < height and frame.y + frame.height > 0
+    if not (across and down):
+        raise _wrong(
+            "frame",
+            f"The frame ({frame.width} x {frame.height} at {frame.x}, {frame.y}) does not touch the picture, "
+            f"which is {width} x {height} at 0, 0.",
+        )
+
+
+def _base(store: Store, owner: str, named: str) -> _Base:
+    if IMAGE_ID.fullmatch(named) or HASH.fullmatch(named):
+        return _own(store, owner, named, "image")
+    picture = pictures.image(pictures.from_base64(named, "image"), "image")
+    return _Base(picture.sha256, picture.width, picture.height, png=picture.png)
+
+
+def _mask(store: Store, owner: str, named: str, base: _Base, *, is_scaled: bool) -> Picture:
+    if IMAGE_ID.fullmatch(named) or HASH.fullmatch(named):
+        content = store.files.find(_own(store, owner, named, "mask").sha256).read_bytes()
+    else:
+        content = pictures.from_base64(named, "mask")
+    return pictures.mask(content, "mask", base.width, base.height, is_scaled=is_scaled)
+
+
+def _own(store: Store, owner: str, named: str, name: str) -> _Base:
+    """The owner's image of this id, or the file of this hash that something of the owner's needs."""
+    by_hash = HASH.fullmatch(named)
+    with store.read() as tx:
+        row = images.of_file(tx, owner, by_hash.group(1)) if by_hash else images.one(tx, owner, named)
+        is_known = row is not None or (by_hash is not None and references.is_of(tx, owner, by_hash.group(1)))
+    sha256 = row.sha256 if row else by_hash.group(1) if by_hash else ""
+    if not is_known:
+        raise _wrong(name, "There is no such image of yours.")
+    try:
+        width, height = _size(store.files.find(sha256))
+    except (FileNotFoundError, ValueError) as error:
+        raise _wrong(name, "The file of this image is missing or damaged; upload it again.") from error
+    if max(width, height) > pictures.MAX_SIDE and name == "image":
+        raise _wrong(
+            name, f"The image is {width} x {height}; a side of one to edit may have {pictures.MAX_SIDE} pixels."
+        )
+    return _Base(sha256, width, height, image_id=row.id if row else None)
+
+
+def _size(path: Path) -> tuple[int, int]:
+    with Image.open(path, formats=["PNG"]) as image:
+        return image.size
+
+
+def _require_no_edit(request: EditFields) -> None:
+    said = [name for name in ("mask", "frame") if getattr(request, name) is not None] + list(request.edit_settings)
+    if said:
+        raise InvalidInput([{"field": name, "message": "This goes with `image`, which is missing."} for name in said])
+
+
+def _wrong(name: str, message: str) -> InvalidInput:
+    return InvalidInput([{"field": name, "message": message}])
