@@ -65,6 +65,7 @@ class UNetConfig:
     norm_num_groups: int
     norm_eps: float
     use_linear_projection: bool
+    upcast_attention: bool  # to float32, where the network works in float16
     flip_sin_to_cos: bool
     freq_shift: float
     center_input_sample: bool
@@ -93,6 +94,7 @@ class UNetConfig:
             norm_num_groups=_integer(config, "norm_num_groups", 32),
             norm_eps=_number(config, "norm_eps", 1e-5),
             use_linear_projection=_flag(config, "use_linear_projection", False),
+            upcast_attention=_flag(config, "upcast_attention", _flag(config, "use_linear_projection", False)),
             flip_sin_to_cos=_flag(config, "flip_sin_to_cos", True),
             freq_shift=_number(config, "freq_shift", 0),
             center_input_sample=_flag(config, "center_input_sample", False),

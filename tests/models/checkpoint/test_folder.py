@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from models.calls import Decode, Encode
 from models.checkpoint.facts import TEXT_WEIGHTS, UNET_WEIGHTS, VAE_WEIGHTS, CheckpointError, inspect
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from models.text import BOS, EOS
 from tests.reference.oracle import make_text_encoder
 
@@ -174,9 +174,8 @@ def test_padding_follows_the_family_where_the_tokenizer_says_nothing(
 def test_it_refuses_what_is_no_checkpoint(tmp_path: Path) -> None:
     assert "model_index.json is missing; give the path" in refusal(tmp_path)
     assert "model_index.json is missing" in refusal(tmp_path / "nowhere")
-    file = tmp_path / "model.safetensors"
-    file.write_bytes(b"")
-    assert "is a file; give the folder" in refusal(file)
+    (tmp_path / "dreams.safetensors").write_bytes(b"")
+    assert f"give its path: {tmp_path / 'dreams.safetensors'}" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["unet/config.json", "vae/config.json", "scheduler/scheduler_config.json"])
@@ -210,7 +209,7 @@ def test_it_never_opens_a_pickle(copied: Path) -> None:
     (copied / "unet/diffusion_pytorch_model.bin").write_bytes(b"cos\nsystem\n")
     message = refusal(copied)
     assert "diffusion_pytorch_model.bin is a pickle" in message
-    assert "convert it to diffusion_pytorch_model.safetensors" in message
+    assert f"python3 -m app checkpoints convert {copied / 'unet/diffusion_pytorch_model.bin'}" in message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,170 @@
+"""What a file of weights holds, from the header of the safetensors format alone. Imports no torch.
+
+Whether a file is safetensors is decided by its content; its name says nothing. A header is a stranger's, so its
+length, its number of tensors, their names and their places in the file are checked before anything is made of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MAX_HEADER = 16 * 2**20  # bytes
+MAX_TENSORS = 20_000
+NAME = re.compile(r"(?!.*__)[A-Za-z0-9_.\-]{1,256}")
+ITEM_BYTES = {
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
+    "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
+}  # fmt: skip
+PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth")
+PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+WHOLE = 64 * 2**20  # bytes: files up to here are hashed whole
+PIECES = 64  # of larger files, each of `PIECE` bytes
+PIECE = 2**20
+AGAIN = "copy or download it again"
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be used. The message names the file and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where one tensor lies: bytes `begin` to `end` of a file, row by row."""
+
+    file: Path
+    key: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A whole file of weights: its tensors by name, and what its writer noted."""
+
+    file: Path
+    size: int
+    slots: Mapping[str, Slot]
+    metadata: Mapping[str, str]
+
+
+def read_header(file: Path) -> Header:
+    """Read the header of a safetensors file. Raises `CheckpointError` for a missing, another or a cut off file."""
+    try:
+        with file.open("rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            start = stream.read(16)
+            length = _header_length(file, start, size)
+            stream.seek(8)
+            content = stream.read(length)
+    except (FileNotFoundError, IsADirectoryError):
+        raise CheckpointError(missing(file)) from None
+    except OSError as error:
+        raise CheckpointError(
+            f"{file} cannot be read ({error.strerror}); see to its permissions or its disk"
+        ) from error
+    entries = _entries(file, content)
+    metadata = entries.pop("__metadata__", {})
+    slots = {key: _slot(file, key, entry, base=8 + length) for key, entry in entries.items()}
+    promised = max((slot.end for slot in slots.values()), default=8 + length)
+    if size != promised:
+        raise CheckpointError(
+            f"{file} is truncated or damaged: it has {size:,} bytes where its header promises {promised:,}; {AGAIN}"
+        )
+    return Header(file, size, slots, metadata if isinstance(metadata, dict) else {})
+
+
+def fingerprint(file: Path) -> str:
+    """Return what tells a file of weights from others, in hexadecimal, within a tenth of a second.
+
+    It is the SHA-256 of the file; of one over 64 MiB that of its size, its first MiB, and 63 more spread evenly.
+    """
+    with file.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size <= WHOLE:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = hashlib.sha256(struct.pack("<Q", size))
+        for piece in range(PIECES):
+            stream.seek(piece * (size - PIECE) // (PIECES - 1))
+            digest.update(stream.read(PIECE))
+    return digest.hexdigest()
+
+
+def missing(file: Path) -> str:
+    """Say that a file of weights is not there, and what is there instead."""
+    pickles = [path.name for pattern in PICKLES for path in sorted(file.parent.glob(pattern))]
+    if pickles:
+        return pickled(file.parent / pickles[0])
+    others = [path.name for path in sorted(file.parent.glob("*.safetensors"))]
+    found = f" (found {', '.join(others[:3])}: rename the one to use)" if others else ""
+    return f"{file} is missing{found}; copy or download the checkpoint again, whole"
+
+
+def pickled(file: Path) -> str:
+    """Say that a file is a pickle, and how it is made into one that can be loaded."""
+    return (
+        f"{file} is a pickle, which can run any code and is never opened here; convert it: "
+        f"python3 -m app checkpoints convert {file}"
+    )
+
+
+def is_pickle(start: bytes) -> bool:
+    """Say whether a file that begins like this is one of torch's: a zip archive, or a bare pickle."""
+    return start.startswith(PICKLE_STARTS)
+
+
+def _header_length(file: Path, start: bytes, size: int) -> int:
+    length = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else math.inf
+    if is_pickle(start):
+        raise CheckpointError(pickled(file))
+    if length > size - 8 or start[8:9] != b"{":
+        raise CheckpointError(f"{file} is truncated or no safetensors file; {AGAIN}")
+    if length > MAX_HEADER:
+        raise CheckpointError(
+            f"{file} has a header of {length:,} bytes, where {MAX_HEADER:,} are the most; take another file"
+        )
+    return int(length)
+
+
+def _entries(file: Path, content: bytes) -> dict[str, Any]:
+    try:
+        entries = json.loads(content)
+    except (ValueError, RecursionError):
+        entries = None
+    if not isinstance(entries, dict):
+        raise _damaged(file)
+    if len(entries) > MAX_TENSORS:
+        raise CheckpointError(
+            f"{file} holds {len(entries):,} tensors, where {MAX_TENSORS:,} are the most; take another"
+        )
+    return entries
+
+
+def _slot(file: Path, key: str, entry: Any, *, base: int) -> Slot:
+    if not NAME.fullmatch(key):
+        raise CheckpointError(
+            f"{file} has a tensor of the name {key[:80]!r}; names are up to 256 letters, digits, dots, dashes and "
+            "single underscores: take another file"
+        )
+    try:
+        dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+        is_sound = all(type(number) is int and number >= 0 for number in (*shape, begin, end))
+        if not is_sound or end - begin != math.prod(shape) * ITEM_BYTES[dtype]:
+            raise _damaged(file)
+    except (KeyError, TypeError, ValueError):
+        raise _damaged(file) from None
+    return Slot(file, key, dtype, shape, base + begin, base + end)
+
+
+def _damaged(file: Path) -> CheckpointError:
+    return CheckpointError(f"{file} has a damaged header; {AGAIN}")

@@ -1,0 +1,58 @@
+"""Load a checkpoint, a folder or a single file, onto a device. `facts.py` says what one is without loading it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from models.bundle import Bundle
+from models.checkpoint.facts import CheckpointError, CheckpointFacts, inspect, layout_of
+from models.checkpoint.headers import fingerprint
+from models.checkpoint.layout import Layout
+from models.checkpoint.probe import probe
+from models.checkpoint.single_file import SingleFile
+from models.checkpoint.towers import tower_of
+from models.checkpoint.weights import network
+from models.schedule import Schedule
+from models.unet import UNet
+from models.vae import VAE
+
+__all__ = ["CheckpointError", "CheckpointFacts", "inspect", "load"]
+
+
+def load(path: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Bundle:
+    """Load a checkpoint. Raises `CheckpointError`, which names the file and the remedy."""
+    files, device = layout_of(Path(path)), torch.device(device)
+    config = files.config
+    schedule = schedule_of(files)
+    text = tower_of(files, device, dtype)
+    unet = network(lambda: UNet(files.unet), files.weights("unet"), device, dtype, fitting=files.fitting)
+    vae = network(lambda: VAE(files.vae), files.weights("vae"), device, dtype, fitting=files.fitting)
+    if files.prediction_type is None:
+        schedule = schedule_of(files, probe(unet, text, device, dtype))
+    return Bundle(
+        name=files.name,
+        config=config,
+        schedule=schedule,
+        unet=unet,
+        vae=vae,
+        text=text,
+        device=device,
+        dtype=dtype,
+        fingerprint=fingerprint(files.files("unet")[0]),
+        defaults=files.defaults,
+        preview_factors=files.card.preview.model_dump() if files.card.preview else None,
+        examples=files.card.examples,
+        vocabulary=files.card.words,
+    )
+
+
+def schedule_of(files: Layout, prediction_type: str | None = None) -> Schedule:
+    """Return the noise schedule of a checkpoint. Raises `CheckpointError`."""
+    kind = prediction_type or files.prediction_type
+    try:
+        return Schedule.from_config({**files.scheduler, **({"prediction_type": kind} if kind else {})})
+    except (ValueError, TypeError) as error:
+        place = files.path if isinstance(files, SingleFile) else files.path / "scheduler/scheduler_config.json"
+        raise CheckpointError(f"{place}: {error}") from error

@@ -1,0 +1,115 @@
+"""The text encoders of checkpoints: CLIP-L by transformers, ViT-H of single files by open_clip.
+
+open_clip is imported only for such a file: it brings torchvision and timm with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from models.checkpoint.headers import CheckpointError
+from models.checkpoint.layout import Layout
+from models.checkpoint.single_file import SingleFile
+from models.checkpoint.tokenizers import tokenizer_of
+from models.checkpoint.weights import network
+from models.prompt import PromptError
+from models.text import TextTower, Tower, build_text_model
+from models.tokenizer import Tokenizer
+from models.torchvision_guard import declare_missing_operators
+
+if TYPE_CHECKING:
+    from open_clip.transformer import TextTransformer
+
+READ = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+    "hidden_act",
+    "layer_norm_eps",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+)  # of a text_encoder/config.json: what shapes the network; the rest is about training and files
+
+
+class OpenClipTower:
+    """ViT-H's text transformer, whose last layer Stable Diffusion 2 does not use: the model here ends before it."""
+
+    def __init__(self, model: TextTransformer, tokenizer: Tokenizer) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+
+    def states(self, ids: Tensor, *, clip_skip: int = 1) -> Tensor:
+        """Return the final norm of a layer's states, (n, max_tokens, D), on the model's device.
+
+        `clip_skip` 1 is ViT-H's penultimate layer, 2 the one before. Raises `PromptError` where there is none.
+        """
+        layers = len(self.model.transformer.resblocks)
+        if not 1 <= clip_skip <= layers:
+            raise PromptError(
+                f"clip_skip is {clip_skip}; this checkpoint's text encoder has {layers} layers to choose from"
+            )
+        states: Tensor = self.model.forward_intermediates(
+            ids.to(self.model.token_embedding.weight.device),
+            indices=[layers - clip_skip],
+            stop_early=True,
+            normalize_intermediates=True,
+            intermediates_only=True,
+            output_fmt="NLC",
+        )["text_intermediates"][0]
+        return states
+
+
+def tower_of(files: Layout, device: torch.device, dtype: torch.dtype) -> Tower:
+    """Load the text encoder of a checkpoint, with its tokenizer. Raises `CheckpointError`."""
+    tokenizer = tokenizer_of(files)
+    config = {key: value for key, value in files.text_encoder.items() if key in READ}
+    slots = files.weights("text_encoder")
+    if isinstance(files, SingleFile) and files.has_open_clip:
+        tower = network(lambda: _open_clip(config), slots, device, dtype, fitting=files.fitting)
+        return OpenClipTower(_with_mask(tower, device, dtype), tokenizer)
+    _check(files, config)
+    model = network(lambda: build_text_model(config), slots, device, dtype, fitting=files.fitting)
+    return TextTower(model, tokenizer)
+
+
+def _open_clip(config: Mapping[str, Any]) -> TextTransformer:
+    declare_missing_operators()
+    from open_clip.transformer import TextTransformer
+
+    return TextTransformer(
+        context_length=config["max_position_embeddings"],
+        vocab_size=config["vocab_size"],
+        width=config["hidden_size"],
+        heads=config["num_attention_heads"],
+        layers=config["num_hidden_layers"],
+        mlp_ratio=config["intermediate_size"] / config["hidden_size"],
+        output_dim=None,
+    )
+
+
+def _with_mask(model: TextTransformer, device: torch.device, dtype: torch.dtype) -> TextTransformer:
+    """Give the model the causal mask, which is in no file and so was built without memory."""
+    model.attn_mask = torch.full((model.num_pos, model.num_pos), -torch.inf, device=device, dtype=dtype).triu(1)
+    return model
+
+
+def _check(files: Layout, config: Mapping[str, Any]) -> None:
+    """Raise `CheckpointError` for a configuration with which transformers could not build its model."""
+    place = f"{files.path}: {files.places['text_encoder']}"
+    for key in READ[:6]:
+        value = config.get(key, 1)
+        if type(value) is not int or value < 1:
+            raise CheckpointError(f"{place}: {key} must be a positive whole number, not {value!r}")
+    if config.get("hidden_act", "quick_gelu") not in ("quick_gelu", "gelu"):
+        raise CheckpointError(f"{place}: hidden_act is {config['hidden_act']!r}; known are quick_gelu and gelu")
+    width, heads = config.get("hidden_size", 512), config.get("num_attention_heads", 8)
+    if width % heads:
+        raise CheckpointError(f"{place}: num_attention_heads {heads} does not divide the hidden_size {width}")
