@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from app.web.pages import checkpoints, gallery, patterns, share, studio
+from app.web.pages import canvas, checkpoints, gallery, patterns, share, start, studio
 
 router = APIRouter(include_in_schema=False)
-for page in (studio, gallery, share, checkpoints, patterns):
+for page in (studio, gallery, share, start, canvas, checkpoints, patterns):
     router.include_router(page.router)

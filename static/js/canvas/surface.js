@@ -23,7 +23,7 @@ export class Surface {
   #view;
   #waiting = 0;
   #whole = true;
-  #outlined = false;
+  #style = "hatch";
 
   constructor(stage, picture, overlay, view) {
     this.#stage = stage;
@@ -63,10 +63,10 @@ export class Surface {
     this.repaint();
   }
 
-  /** Draw the mask's outline instead of hatching it, so that what lies under it can be judged. */
-  set outlined(outlined) {
-    if (outlined === this.#outlined) return;
-    this.#outlined = outlined;
+  /** How the mask is drawn: `hatch`, `outline`, or `none`. */
+  set style(style) {
+    if (style === this.#style) return;
+    this.#style = style;
     this.repaint();
   }
 
@@ -94,7 +94,7 @@ export class Surface {
     if (area) this.#upload(area);
     if (this.#whole) this.#paintPicture();
     const all = rect(0, 0, this.#overlay.canvas.width, this.#overlay.canvas.height);
-    const touched = this.#whole || this.#outlined ? all : area && overlap(this.#onScreen(area), all);
+    const touched = this.#whole || this.#style === "outline" ? all : area && overlap(this.#onScreen(area), all);
     this.#whole = false;
     if (touched) this.#paintMask(touched);
   }
@@ -140,11 +140,11 @@ export class Surface {
     pen.rect(area.x, area.y, area.width, area.height);
     pen.clip();
     pen.clearRect(area.x, area.y, area.width, area.height);
-    if (this.#outlined) this.#outline(pen);
-    else this.#stamp(pen, area);
+    if (this.#style === "outline") this.#outline(pen);
+    if (this.#style === "hatch") this.#stamp(pen, area);
     pen.globalCompositeOperation = "source-in";
     pen.resetTransform();
-    pen.fillStyle = this.#outlined ? getComputedStyle(pen.canvas).color : this.#anchored();
+    pen.fillStyle = this.#style === "outline" ? getComputedStyle(pen.canvas).color : this.#anchored();
     pen.fillRect(area.x, area.y, area.width, area.height);
     pen.restore();
   }

@@ -182,13 +182,15 @@ export class Workbench {
     if (seen.x < 0 || seen.y < 0 || seen.x + seen.width > across || seen.y + seen.height > down) this.fit(area);
   }
 
-  /** Show a candidate `{image, frame, isFinal}` over the picture, or with null the picture and its mask. */
+  /**
+   * Show a candidate `{image, frame, isFinal}` over the picture, or with null the picture and its mask. The mask belongs
+   * to the picture: of a candidate that is being made it shows the outline, and a final one stands for itself.
+   */
   look(candidate) {
     const base = { image: this.picture.image, frame: rect(0, 0, this.picture.width, this.picture.height) };
     const layers = candidate?.isFinal ? [] : [base];
     if (candidate?.image) layers.push({ ...candidate, isRough: !candidate.isFinal });
-    this.#root.toggleAttribute("data-looking", Boolean(candidate?.isFinal));
-    this.#surface.outlined = Boolean(candidate);
+    this.#surface.style = candidate ? (candidate.isFinal ? "none" : "outline") : "hatch";
     this.#surface.setLayers(layers.filter(({ image }) => image));
   }
 
