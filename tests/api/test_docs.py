@@ -107,6 +107,6 @@ def test_the_ids_on_the_page_are_unique(alice: TestClient) -> None:
 def test_every_example_of_a_request_is_accepted(alice: TestClient, schema: dict[str, Any]) -> None:
     content = schema["paths"]["/api/jobs"]["post"]["requestBody"]["content"]["application/json"]
     examples = content.get("examples") or content["schema"]["examples"]
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         assert alice.post("/api/jobs", json={**example, "steps": 1}).status_code == 202

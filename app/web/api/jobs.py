@@ -8,12 +8,20 @@ from fastapi import APIRouter, Body, Depends, Header, Response
 
 from app.services import generate
 from app.services.generate import JobRequest
+from app.web.api.multipart import FORM_BODY, JsonOrMultipart
 from app.web.api.requests import require_json
 from app.web.api.shapes import BUSY, NOT_FOUND, REFUSED, Answers, Group, Job
 from app.web.dependencies import CatalogueDep, Owner, StoreDep
 
-router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+router = APIRouter(prefix="/api/jobs", tags=["jobs"], route_class=JsonOrMultipart)
 
+PICTURE = (  # 64 x 64 pixels, all blue
+    "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAUUlEQVR42u3PMQ0AMAgAMJhqlCAHbVPBQdI6aFZPXPbiOAEBAQEBAQEBAQEBAQEBAQEB"
+    "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAYF9H/UgAkxaBgOwAAAAAElFTkSuQmCC"
+)
+MASK = (  # as large, white in the middle
+    "iVBORw0KGgoAAAANSUhEUgAAAEAAAABAAQAAAACCEkxzAAAAHklEQVR42mNgGFyAkYHhPwMDAyMDE0xklIHMGGwAAPa7AUAn7aGOAAAAAElFTkSuQmCC"
+)
 EXAMPLES = [
     {"prompt": "snowy mountains at sunset with a cabin on the left"},
     {
@@ -26,6 +34,13 @@ EXAMPLES = [
         "seed": 7,
         "count": 4,
     },
+    {
+        "prompt": "a lighthouse on an island",
+        "image": f"data:image/png;base64,{PICTURE}",
+        "mask": f"data:image/png;base64,{MASK}",
+        "strength": 0.9,
+        "frame": {"x": -64, "y": 0, "width": 192, "height": 64},
+    },
 ]
 REPLAYED: Answers = {200: {"model": Group, "description": "What this Idempotency-Key was answered before."}}
 
@@ -36,6 +51,7 @@ REPLAYED: Answers = {200: {"model": Group, "description": "What this Idempotency
     response_model=Group,
     responses={**REPLAYED, **REFUSED, **BUSY, 422: NOT_FOUND[422]},
     dependencies=[Depends(require_json)],
+    openapi_extra=FORM_BODY,
 )
 def post_jobs(
     store: StoreDep,
@@ -47,7 +63,11 @@ def post_jobs(
         str | None, Header(description="A repeat with the same key and body, within a day, makes no new image.")
     ] = None,
 ) -> Group:
-    """Ask for 1 to 8 images. They are durable when this answers; what is left out is the checkpoint's default."""
+    """Ask for 1 to 8 images. They are durable when this answers; what is left out is the checkpoint's default.
+
+    With `image` they begin from that picture: image to image, with `mask` inpainting, with a `frame` beyond the
+    picture outpainting. Both may be sent as files of a multipart form, whose other fields are those of the JSON.
+    """
     group = generate.submit(store, catalogue, owner, request, idempotency_key)
     if group.replayed:
         response.status_code = 200

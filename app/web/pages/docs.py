@@ -30,6 +30,7 @@ TITLES = {
     "operation": "Operation",
 }
 JSON = "application/json"
+HEADERS = {"idempotency-key": "Idempotency-Key", "if-match": "If-Match"}
 LIMITS = (
     ("minimum", "at least {}"),
     ("maximum", "at most {}"),
@@ -101,7 +102,8 @@ def read_sections(schema: Schema, base_url: str) -> list[Section]:
 
 
 def _operation(schema: Schema, base_url: str, method: str, path: str, operation: Schema) -> Operation:
-    content = operation.get("requestBody", {}).get("content", {}).get(JSON, {})
+    contents = operation.get("requestBody", {}).get("content", {})
+    content = contents.get(JSON, {})
     return Operation(
         id=operation["operationId"],
         method=method,
@@ -109,13 +111,13 @@ def _operation(schema: Schema, base_url: str, method: str, path: str, operation:
         summary=operation.get("description", operation["summary"]),
         parameters=tuple(_parameter(schema, item) for item in operation.get("parameters", [])),
         body=tuple(_fields(schema, content.get("schema", {}))),
-        command=_command(method, base_url + path, content),
+        command=_command(method, base_url + path, content, takes_file=bool(contents) and not content),
         answers=tuple(_answer(schema, status, answer) for status, answer in operation["responses"].items()),
     )
 
 
 def _parameter(schema: Schema, item: Schema) -> Field:
-    name = "Idempotency-Key" if item["name"] == "idempotency-key" else item["name"]
+    name = HEADERS.get(item["name"], item["name"])
     text = item.get("description", "")
     kind = _name(schema, _resolve(schema, item["schema"]))
     return Field(name, item["in"], kind, item.get("required", False), text)
@@ -178,7 +180,7 @@ def _plain(value: float) -> str:
     return str(int(value)) if value == int(value) else str(value)
 
 
-def _command(method: str, url: str, content: Schema) -> str:
+def _command(method: str, url: str, content: Schema, *, takes_file: bool) -> str:
     """Return a curl command to paste; the cookie file is what makes the next command the same owner."""
     parts = ["curl", "-b cookies -c cookies"]
     if method != "GET":
@@ -186,4 +188,6 @@ def _command(method: str, url: str, content: Schema) -> str:
     if content:
         body: Any = next(iter(content["schema"].get("examples", [])), {})
         parts.append(f"-H 'Content-Type: {JSON}' -d {shlex.quote(json.dumps(body))}")
+    if takes_file:
+        parts.append("-F file=@picture.png")
     return " ".join([*parts, shlex.quote(url)])
