@@ -38,11 +38,12 @@ class Downsample(nn.Module):
     def __init__(self, channels: int, *, padding: int) -> None:
         super().__init__()
         self.padding = padding
+        self.padding_mode = "constant"
         self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=padding)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.padding == 0:
-            x = F.pad(x, (0, 1, 0, 1))
+            x = F.pad(x, (0, 1, 0, 1), mode=self.padding_mode)
         halved: Tensor = self.conv(x)
         return halved
 

@@ -87,6 +87,12 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _require_subseed(self) -> Recipe:
+        if self.subseed_strength > 0 and self.subseed is None:
+            raise ValueError("subseed_strength needs a subseed to turn the noise towards")
+        return self
+
+    @model_validator(mode="after")
     def _match_frame(self) -> Recipe:
         frame = self.edit.frame if self.edit else None
         if frame is not None and (frame.width, frame.height) != (self.width, self.height):

@@ -16,6 +16,9 @@ from typing import Any, Literal, assert_never, cast, get_args
 import torch
 from torch import Tensor
 
+from models.curves import Curve, beta, exponential, karras
+from models.recipe import Scheduler
+
 PredictionType = Literal["epsilon", "v_prediction", "sample"]
 TimestepSpacing = Literal["leading", "trailing", "linspace"]
 
@@ -29,6 +32,8 @@ class Schedule:
 
     `alphas_cumprod` (T,) is float32, descending, above 0. Samplers work on x = latents + sigma * noise; the network
     sees x / sqrt(sigma^2 + 1). `set_alpha_to_one` false ends at the sigma of timestep 0 instead of at 0.
+    `curve_top` is the highest level of schedules that are curves over sigma, where that is not the highest of all:
+    with zero terminal SNR.
     """
 
     alphas_cumprod: Tensor
@@ -36,6 +41,7 @@ class Schedule:
     timestep_spacing: TimestepSpacing = "leading"
     steps_offset: int = 0
     set_alpha_to_one: bool = True
+    curve_top: float | None = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schedule:
@@ -45,7 +51,9 @@ class Schedule:
         Raises `ValueError`, which names the field, for a value that is not known.
         """
         alphas_cumprod = torch.cumprod(1 - _betas(config), dim=0)
+        curve_top = None
         if config.get("rescale_betas_zero_snr", False):
+            curve_top = _sigma(float(alphas_cumprod[-1]))
             alphas_cumprod = _rescale_to_zero_terminal_snr(alphas_cumprod)
         return cls(
             alphas_cumprod=alphas_cumprod,
@@ -53,18 +61,18 @@ class Schedule:
             timestep_spacing=cast(TimestepSpacing, _choice(config, "timestep_spacing", TimestepSpacing, "leading")),
             steps_offset=int(config.get("steps_offset", 0)),
             set_alpha_to_one=bool(config.get("set_alpha_to_one", True)),
+            curve_top=curve_top,
         )
 
     @cached_property
     def _table(self) -> list[float]:
         """Sigma of each training timestep, ascending."""
-        return [math.sqrt((1 - alpha) / alpha) for alpha in self.alphas_cumprod.tolist()]
+        return [_sigma(alpha) for alpha in self.alphas_cumprod.tolist()]
 
     def timesteps(self, steps: int) -> list[int]:
         """Choose the training timesteps of so many steps, descending (arXiv:2305.08891 table 2)."""
         total = len(self._table)
-        if not 1 <= steps <= total:
-            raise ValueError(f"steps is {steps}; this checkpoint's schedule allows 1 to {total}")
+        self._check(steps)
         match self.timestep_spacing:
             case "leading":
                 chosen = [i * (total // steps) + self.steps_offset for i in reversed(range(steps))]
@@ -79,8 +87,44 @@ class Schedule:
             raise ValueError(f"steps is {steps}; with the checkpoint's steps_offset {self.steps_offset} it is too many")
         return chosen
 
-    def sigmas(self, steps: int) -> list[float]:
-        """Return the noise level of each of `timesteps(steps)`, then the level to end at: `steps + 1` values.
+    def _check(self, steps: int) -> None:
+        total = len(self._table)
+        if not 1 <= steps <= total:
+            raise ValueError(f"steps is {steps}; this checkpoint's schedule allows 1 to {total}")
+
+    def sigmas(self, steps: int, scheduler: Scheduler = Scheduler.NORMAL) -> list[float]:
+        """Return the noise level of each step, then the level to end at: `steps + 1` values, descending.
+
+        `NORMAL` is as the checkpoint's scheduler file says. The others end at 0 whatever it says: `SGM_UNIFORM` is
+        evenly spaced in time from the last timestep, and the rest are curves over sigma (`curves.py`). With zero
+        terminal SNR, where the last level is 4096, a curve would spend most of its steps on levels that are noise
+        alone: there the first step is taken at that level and the curve, a step shorter, begins at the level where
+        the checkpoint's betas ended before they were rescaled.
+        """
+        self._check(steps)
+        match scheduler:
+            case Scheduler.NORMAL:
+                return self._own_sigmas(steps)
+            case Scheduler.SGM_UNIFORM:
+                last = len(self._table) - 1
+                return [*(self.sigma(last * (1 - index / steps)) for index in range(steps)), 0.0]
+            case Scheduler.KARRAS:
+                return self._along(karras, steps)
+            case Scheduler.EXPONENTIAL:
+                return self._along(exponential, steps)
+            case Scheduler.BETA:
+                return self._along(beta, steps)
+            case _:
+                assert_never(scheduler)
+
+    def _along(self, curve: Curve, steps: int) -> list[float]:
+        low, high = self._table[0], self._table[-1]
+        if self.curve_top is None:
+            return [*curve(steps, low, high), 0.0]
+        return [high, *curve(steps - 1, low, self.curve_top), 0.0]
+
+    def _own_sigmas(self, steps: int) -> list[float]:
+        """The noise level of each of `timesteps(steps)`, then the level to end at.
 
         Each step ends where the next begins. diffusers' DDIM instead always moves by T // steps timesteps, which is
         the same for leading and wherever steps divide T; else (trailing, 30 steps; any linspace) its steps end beside
@@ -89,6 +133,12 @@ class Schedule:
         that step changes nothing, here as in diffusers.
         """
         return [*(self._table[t] for t in self.timesteps(steps)), 0.0 if self.set_alpha_to_one else self._table[0]]
+
+    def sigma(self, timestep: float) -> float:
+        """Return the noise level of a training timestep, interpolated in log sigma; undoes `timestep`."""
+        before = min(int(timestep), len(self._table) - 2)
+        low, high = math.log(self._table[before]), math.log(self._table[before + 1])
+        return math.exp(low + (timestep - before) * (high - low))
 
     def timestep(self, sigma: float) -> float:
         """Return the training timestep of a noise level, interpolated in log sigma and exact for `sigmas`."""
@@ -123,6 +173,10 @@ class Schedule:
                 return prediction
             case _:
                 assert_never(self.prediction_type)
+
+
+def _sigma(alpha: float) -> float:
+    return math.sqrt((1 - alpha) / alpha)
 
 
 def _betas(config: Mapping[str, Any]) -> Tensor:

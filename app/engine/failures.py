@@ -7,6 +7,7 @@ import torch
 
 from app.engine.task import Failed
 from models.checkpoint.facts import CheckpointError
+from models.prompt import PromptError
 
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
@@ -24,7 +25,7 @@ def explain(error: Exception, *, at_start: bool = False) -> Failed:
     """Turn an exception into a failure. `at_start`: a `ValueError` says what this checkpoint cannot do."""
     if is_out_of_memory(error):
         return Failed("out_of_memory", "There is not enough memory for a picture of this size; try a smaller one.")
-    if isinstance(error, CheckpointError) or (at_start and isinstance(error, ValueError)):
+    if isinstance(error, CheckpointError | PromptError) or (at_start and isinstance(error, ValueError)):
         return Failed("checkpoint", str(error))
     if isinstance(error, FloatingPointError | ZeroDivisionError | OverflowError):
         return Failed("numerical", "The arithmetic of this picture broke down; try other settings.")

@@ -48,7 +48,7 @@ class FakeBundle:
     def _one(self, call: Call) -> Tensor:
         match call:
             case Encode():
-                return torch.full((8, 2), float(len(call.text)))
+                return torch.full((8 * len(call.text.split("BREAK")), 2), float(len(call.text)))
             case Predict():
                 return torch.cat([call.sample * 0.1 + cond.mean() * 0.01 for cond in call.conds])
             case Decode():

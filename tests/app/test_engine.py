@@ -37,6 +37,20 @@ def test_jobs_that_differ_in_all_but_size_share_each_call() -> None:
     assert engine.counters.as_dict()["rows_per_call"] == 2 * len(tasks)
 
 
+def test_prompts_of_different_length_and_tiling_pictures_do_not_share_a_call() -> None:
+    bundle = FakeBundle()
+    short, long = Heard(steps=3, seed=1), Heard(prompt="a BREAK b", steps=3, seed=2)
+    also_long = Heard(prompt="c", negative_prompt="d BREAK e", steps=3, seed=3)
+    tiling, also_tiling = Heard(steps=3, tiling=True, seed=4), Heard(steps=3, tiling=True, seed=5)
+    finish(engine_of(bundle), short, long, also_long, tiling, also_tiling)
+    assert all(
+        len({(len(cond), call.tiling) for call in batch for cond in call.conds}) == 1 for batch in bundle.predicts
+    )
+    assert sorted(len(batch) for batch in bundle.predicts) == [1] * 3 + [2] * 6
+    decodes = [call.tiling for batch in bundle.batches for call in batch if isinstance(call, Decode)]
+    assert sorted(decodes) == [False] * 3 + [True] * 2
+
+
 def test_a_new_job_joins_at_the_next_step_and_a_finished_one_leaves() -> None:
     bundle, first, second = FakeBundle(), Heard(steps=8), Heard(steps=2)
     engine = engine_of(bundle)

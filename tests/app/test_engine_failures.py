@@ -13,8 +13,9 @@ import torch
 from app.engine.engine import Engine
 from app.engine.task import Event, Failed, Finished, Task
 from models.bundle import Bundle
-from models.calls import Call, Predict
+from models.calls import Call, Encode, Predict
 from models.checkpoint.facts import CheckpointError
+from models.prompt import PromptError
 from tests.app.fake_bundle import CONFIG, FakeBundle, Heard, engine_of, finish
 
 
@@ -84,6 +85,17 @@ def test_a_bad_checkpoint_fails_the_task_with_its_reason() -> None:
     heard = Heard()
     finish(Engine(refuse), heard)
     assert heard.last == Failed("checkpoint", "embedded/unet is truncated; download it again")
+
+
+def test_a_prompt_that_cannot_be_read_fails_its_own_task_with_the_reason() -> None:
+    def refuse(calls: Sequence[Call]) -> None:
+        if any(isinstance(call, Encode) and call.clip_skip == 9 for call in calls):
+            raise PromptError("clip_skip is 9; there are 4 layers")
+
+    heard, other = Heard(clip_skip=9), Heard()
+    finish(engine_of(FakeBundle(before=refuse)), heard, other)
+    assert heard.last == Failed("checkpoint", "clip_skip is 9; there are 4 layers")
+    assert isinstance(other.last, Finished)
 
 
 def test_a_recipe_that_the_checkpoint_cannot_carry_out_fails_with_the_reason() -> None:
