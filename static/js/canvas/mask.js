@@ -26,9 +26,10 @@ export class Mask {
 
   /** The share that is repainted, 0 to 1. */
   get coverage() {
+    const bytes = this.#bytes;
     let sum = 0;
-    for (const byte of this.#bytes) sum += byte;
-    return sum / (FULL * this.#bytes.length);
+    for (let at = 0; at < bytes.length; at++) sum += bytes[at];
+    return sum / (FULL * bytes.length);
   }
 
   /** The part of a rectangle of whole pixels that lies in the mask. */
@@ -69,24 +70,34 @@ export class Mask {
 
   #paint(area, from, to, hardness, remove) {
     const [dx, dy] = [to.x - from.x, to.y - from.y];
-    const length = dx * dx + dy * dy;
-    const bytes = this.#bytes;
+    const perLength = dx || dy ? 1 / (dx * dx + dy * dy) : 0;
+    const reach = Math.max(from.radius, to.radius) + EDGE;
+    const [bytes, done] = [this.#bytes, remove ? 0 : FULL];
     for (let y = area.y; y < area.y + area.height; y++) {
       const py = y + 0.5 - from.y;
-      for (let x = area.x, at = y * this.width + x; x < area.x + area.width; x++, at++) {
+      const [start, end] = this.#reached(area, from, to, py, reach);
+      for (let x = start, at = y * this.width + x; x < end; x++, at++) {
+        if (bytes[at] === done) continue;
         const px = x + 0.5 - from.x;
-        const along = length ? Math.min(1, Math.max(0, (px * dx + py * dy) / length)) : 0;
+        const along = Math.min(1, Math.max(0, (px * dx + py * dy) * perLength));
         const [ox, oy] = [px - along * dx, py - along * dy];
         const radius = from.radius + along * (to.radius - from.radius);
-        const square = ox * ox + oy * oy;
-        const outer = radius + EDGE;
+        const [square, outer] = [ox * ox + oy * oy, radius + EDGE];
         if (square >= outer * outer) continue;
         const inner = Math.max(0, radius * hardness - EDGE);
         const value = square <= inner * inner ? FULL : ((outer - Math.sqrt(square)) / (outer - inner)) * FULL;
-        if (remove) bytes[at] = Math.min(bytes[at], FULL - value);
-        else bytes[at] = Math.max(bytes[at], value);
+        bytes[at] = remove ? Math.min(bytes[at], FULL - value) : Math.max(bytes[at], value);
       }
     }
+  }
+
+  /** The columns of `area` that a line can touch in the row `py` below its beginning. */
+  #reached(area, from, to, py, reach) {
+    const dy = to.y - from.y;
+    const share = (offset) => (dy ? Math.min(1, Math.max(0, (py + offset) / dy)) : Number(offset > 0));
+    const [a, b] = [from.x + share(-reach) * (to.x - from.x), from.x + share(reach) * (to.x - from.x)];
+    const start = Math.max(area.x, Math.floor(Math.min(a, b) - reach));
+    return [start, Math.min(area.x + area.width, Math.ceil(Math.max(a, b) + reach))];
   }
 
   rectangle(area, remove) {

@@ -5,6 +5,7 @@ import { hatchTile } from "./hatch.js";
 import { zoomOf } from "./place.js";
 import { overlap, rect, union, whole } from "./rect.js";
 
+const ALPHA = 3; // byte of a pixel
 const CRISP = 2; // device pixels for a pixel of the picture, from which on pixels are shown as squares
 const OUTLINE = 1.5; // stage pixels
 const SPILL = 2; // pixels around a rectangle that scaling may touch
@@ -102,7 +103,7 @@ export class Surface {
   #upload(area) {
     const pixels = new ImageData(area.width, area.height);
     const bytes = this.#mask.read(area);
-    for (let at = 0; at < bytes.length; at++) pixels.data[4 * at + 3] = bytes[at];
+    for (let at = 0; at < bytes.length; at++) pixels.data[4 * at + ALPHA] = bytes[at];
     this.#maskPen.putImageData(pixels, area.x, area.y);
   }
 
