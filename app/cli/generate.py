@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli import edit
 from app.cli.flags import add_settings, flag, settings_of
 from app.services.catalogue import Catalogue
+from app.services.edit import Sources
 from app.services.errors import InvalidInput, ServiceError
 from app.services.request import JobRequest
 from app.settings import Settings
@@ -36,12 +38,12 @@ def main(argv: list[str]) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     settings = settings_of(parser, arguments)
-    recipes = _recipes(parser, arguments, Catalogue(settings))
+    recipes, sources = _recipes(parser, arguments, Catalogue(settings))
     targets = _targets(parser, arguments.output, recipes)
     try:
         bundle = _load(settings)
         for recipe, target in zip(recipes, targets, strict=True):
-            target.write_bytes(_png(recipe, bundle, is_quiet=arguments.quiet))
+            target.write_bytes(_png(recipe, bundle, sources, is_quiet=arguments.quiet))
             print(f"{target}  seed {recipe.seed}")
     except (CheckpointError, OSError, ValueError, RuntimeError, ArithmeticError) as error:
         print(f"python3 -m app generate: {error}", file=sys.stderr)
@@ -60,23 +62,30 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(flag(name), metavar="N", help=text)
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the PNG (default: by its seed)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    edit.add_flags(parser)
     add_settings(parser, ("checkpoint", "device", "dtype"))
     return parser
 
 
-def _recipes(parser: argparse.ArgumentParser, arguments: argparse.Namespace, catalogue: Catalogue) -> list[Recipe]:
+def _recipes(
+    parser: argparse.ArgumentParser, arguments: argparse.Namespace, catalogue: Catalogue
+) -> tuple[list[Recipe], Sources | None]:
     names = ("prompt", "negative_prompt", "sampler", *OPTIONS)
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     try:
-        recipes = JobRequest.from_form(given).recipes(catalogue)
+        request = JobRequest.from_form(given | edit.given_fields(arguments))
+        sources = edit.sources(arguments, request, catalogue.default_request().size_multiple)
+        recipes = request.recipes(catalogue, sources.edit if sources else None)
         unknown = catalogue.unknown_words(None, arguments.prompt)
     except InvalidInput as error:
         parser.error("; ".join(f"{_said(item['field'])}: {item['message']}" for item in error.errors))
     except ServiceError as error:
         parser.error(f"--checkpoint: {error}")
+    except OSError as error:
+        parser.error(f"{error.filename}: {error.strerror}")
     if unknown:
         print(f"The checkpoint does not know: {', '.join(unknown)}", file=sys.stderr)
-    return recipes
+    return recipes, sources
 
 
 def _said(field: str) -> str:
@@ -115,17 +124,21 @@ def _load(settings: Settings) -> Bundle:
     return load(Catalogue(settings).default.path, device=device, dtype=pick_dtype(settings.dtype, device))
 
 
-def _png(recipe: Recipe, bundle: Bundle, *, is_quiet: bool) -> bytes:
+def _png(recipe: Recipe, bundle: Bundle, sources: Sources | None, *, is_quiet: bool) -> bytes:
     from app.engine.environment import environment
-    from app.storage.metadata import encode_png
+    from app.storage.metadata import TRAINED, encode_png, term_of_edit
     from models.jobs import job_of
-    from models.pixels import to_rgb_bytes
+    from models.pixels import decode_png, to_rgb_bytes
     from models.run import run
 
+    files = sources.brought if sources else {}
+    inputs = {sha256: decode_png(png) for sha256, png in files.items()}
+    term = term_of_edit(files[recipe.edit.image]) if recipe.edit else TRAINED
     with _bar(recipe, is_quiet=is_quiet) as bar:
-        pixels = run(job_of(recipe, bundle, {}), bundle, lambda call: bar.update(call.step - bar.n))
+        pixels = run(job_of(recipe, bundle, inputs), bundle, lambda call: bar.update(call.step - bar.n))
         bar.update(recipe.steps - bar.n)
-    return encode_png(to_rgb_bytes(pixels), recipe.width, recipe.height, recipe, environment(bundle))
+    height, width = pixels.shape[-2:]
+    return encode_png(to_rgb_bytes(pixels), width, height, recipe, environment(bundle), term)
 
 
 def _bar(recipe: Recipe, *, is_quiet: bool) -> Any:

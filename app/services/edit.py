@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
+from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from app.services import pictures
@@ -27,8 +28,6 @@ class Sources:
     """An edit that can be made. `brought` are files, by hash, that are not kept yet; `parent_id` is an own image."""
 
     edit: Edit
-    width: int
-    height: int
     parent_id: str | None
     brought: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -49,13 +48,27 @@ def sources(store: Store, owner: str, request: EditFields, size_multiple: int) -
         return None
     base = _base(store, owner, request.image)
     mask = None if request.mask is None else _mask(store, owner, request.mask, base, is_scaled=request.scale_mask)
+    return _joined(base, mask, request, size_multiple)
+
+
+def of_files(image: bytes, mask: bytes | None, request: EditFields, size_multiple: int) -> Sources:
+    """Check what files hold, whoever's they are, as `sources` does for what a request brings. Raises `InvalidInput`."""
+    picture = pictures.image(image, "image")
+    base = _Base(picture.sha256, picture.width, picture.height, png=picture.png)
+    found = None
+    if mask is not None:
+        found = pictures.mask(mask, "mask", base.width, base.height, is_scaled=request.scale_mask)
+    return _joined(base, found, request, size_multiple)
+
+
+def _joined(base: _Base, mask: Picture | None, request: EditFields, size_multiple: int) -> Sources:
     frame = request.frame or whole(base.width, base.height, size_multiple)
     require_touch(frame, base.width, base.height)
     edit = Edit(image=base.sha256, mask=mask.sha256 if mask else None, frame=frame, **request.edit_settings)
     brought = {base.sha256: base.png} if base.png is not None else {}
     if mask is not None:
         brought[mask.sha256] = mask.png
-    return Sources(edit, base.width, base.height, base.image_id, brought)
+    return Sources(edit, base.image_id, brought)
 
 
 def keep(store: Store, tx: Connection, owner: str, found: Sources) -> None:
@@ -74,6 +87,21 @@ def whole(width: int, height: int, size_multiple: int = 8) -> Frame:
         min(MAX_SIDE, max(MIN_SIDE, side)) // size_multiple * size_multiple or size_multiple for side in (width, height)
     )
     return Frame(x=0, y=0, width=across, height=down)
+
+
+def extended(frame: Frame, *, left: int = 0, top: int = 0, right: int = 0, bottom: int = 0) -> Frame:
+    """The frame with so many pixels more on its sides. Raises `InvalidInput`."""
+    sides = {
+        "x": frame.x - left,
+        "y": frame.y - top,
+        "width": frame.width + left + right,
+        "height": frame.height + top + bottom,
+    }
+    try:
+        return Frame.model_validate(sides)
+    except ValidationError as error:
+        wrong = [f"its {item['loc'][0]} would be {item['input']}: {item['msg']}" for item in error.errors()]
+        raise _wrong("outpaint", f"The picture cannot be extended so; {', '.join(wrong)}.") from error
 
 
 def require_touch(frame: Frame, width: int, height: int) -> None:
