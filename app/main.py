@@ -21,7 +21,7 @@ from app.services.dispatch import Dispatcher, Engine
 from app.services.signal import Signal
 from app.services.store import Store
 from app.settings import Settings
-from app.web import errors, events, files, pages
+from app.web import errors, events, files, pages, sdapi
 from app.web.api import canvases, checkpoints, health, images, jobs, shares
 from app.web.caller import require_known
 from app.web.cors import Programs
@@ -81,6 +81,7 @@ def _add_routes(app: FastAPI) -> None:
         app.include_router(module.router, dependencies=[Depends(require_known)])
     for module in (health, files, events):
         app.include_router(module.router)
+    app.include_router(sdapi.router)
     app.include_router(docs.router, include_in_schema=False)
     app.include_router(pages.router, include_in_schema=False)
     app.mount(static_root(), static_app(), name="static")
@@ -93,30 +94,34 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         store = await asyncio.to_thread(Store, settings, app.state.signal.notify)
         app.state.store = store
-        app.state.catalogue = Catalogue(settings)
+        catalogue = app.state.catalogue = Catalogue(settings)
+        await asyncio.to_thread(catalogue.start)
         app.state.owner_cookies = OwnerCookies(settings.data)
         try:
-            async with _engine(settings, engine, child) as reached:
+            async with _engine(settings, catalogue, engine, child) as reached:
                 app.state.engine_watch = EngineWatch(partial(_status, reached))
-                app.state.dispatcher = Dispatcher(store, reached, settings, app.state.signal)
+                app.state.dispatcher = Dispatcher(store, reached, settings, app.state.signal, catalogue.sha256)
                 async with _running(app.state.dispatcher):
                     yield
         finally:
             close_streams(app)
+            catalogue.close()
             await asyncio.to_thread(store.close)
 
     return lifespan
 
 
 @asynccontextmanager
-async def _engine(settings: Settings, given: Engine | None, child: Child | None) -> AsyncIterator[Engine]:
+async def _engine(
+    settings: Settings, catalogue: Catalogue, given: Engine | None, child: Child | None
+) -> AsyncIterator[Engine]:
     if given is not None:
         yield given
         return
     from app.engine.supervisor import Supervisor
 
     async with Supervisor(settings, first=child):
-        yield EngineClient(settings.engine_socket)
+        yield EngineClient(settings.engine_socket, catalogue.path_of)
 
 
 async def _status(engine: Engine) -> dict[str, Any] | None:

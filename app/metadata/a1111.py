@@ -18,28 +18,13 @@ from typing import Any
 from app.metadata.found import Found
 from models.edit import Edit, Hires, MaskedContent
 from models.recipe import Recipe, Sampler, Scheduler
+from models.sampler_names import SAMPLERS, SCHEDULERS
 
 NEGATIVE = "Negative prompt: "
 MIN_SETTINGS = 3  # fewer on the last line are part of the prompt
 MAX_LINE = 20_000  # characters; longer ones are no settings
 SETTING = re.compile(r'\s*(\w[\w \-/]{0,60}):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
-SAMPLER_NAMES = {
-    Sampler.DDIM: "DDIM",
-    Sampler.DDPM: "DDPM",
-    Sampler.EULER: "Euler",
-    Sampler.EULER_ANCESTRAL: "Euler a",
-    Sampler.HEUN: "Heun",
-    Sampler.DPMPP_2M: "DPM++ 2M",
-    Sampler.DPMPP_2M_SDE: "DPM++ 2M SDE",
-}
-SCHEDULER_NAMES = {
-    Scheduler.NORMAL: "Automatic",
-    Scheduler.KARRAS: "Karras",
-    Scheduler.EXPONENTIAL: "Exponential",
-    Scheduler.SGM_UNIFORM: "SGM Uniform",
-    Scheduler.BETA: "Beta",
-}
 MASKED_CONTENT = {
     MaskedContent.FILL: "fill",
     MaskedContent.LATENT_NOISE: "latent noise",
@@ -75,12 +60,12 @@ def parameters(recipe: Recipe, environment: Mapping[str, Any]) -> str:
     """Return the text that A1111's family, Civitai and others read: prompt, negative prompt, one line of settings."""
     settings: dict[str, Any] = {
         "Steps": recipe.steps,
-        "Sampler": SAMPLER_NAMES[recipe.sampler],
-        "Schedule type": SCHEDULER_NAMES[recipe.scheduler] if recipe.scheduler is not Scheduler.NORMAL else None,
+        "Sampler": SAMPLERS[recipe.sampler].label,
+        "Schedule type": SCHEDULERS[recipe.scheduler].label if recipe.scheduler is not Scheduler.NORMAL else None,
         "CFG scale": recipe.guidance_scale,
         "Seed": recipe.seed,
         "Size": f"{recipe.width}x{recipe.height}",
-        "Model hash": str(environment.get("fingerprint") or "")[:10] or None,
+        "Model hash": str(environment.get("model_sha256") or environment.get("fingerprint") or "")[:10] or None,
         "Model": environment.get("checkpoint") or recipe.checkpoint,
         **_variation(recipe),
         **_edit(recipe.edit),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
-from functools import cached_property
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import models
+from app.places import EMBEDDED, HubName, default_place, embedded_path, look, name_all
+from app.services.downloads import Downloader
+from app.services.entries import Download, Entry, read
 from app.services.errors import InvalidInput, ServiceError
+from app.services.hashes import Hashes
 from app.services.views import Defaults
 from app.settings import Settings
 from models.recipe import Sampler
@@ -17,45 +20,139 @@ from models.recipe import Sampler
 if TYPE_CHECKING:
     from models.checkpoint.facts import CheckpointFacts
 
-EMBEDDED = "embedded"
+LOOK_SECONDS = 30.0  # that a request for an unknown name waits for the first look at the folders
+RETRY_AFTER_SECONDS = 15
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+")
 
 
 class Catalogue:
-    """The embedded checkpoint and the one that `settings.checkpoint` names; each is looked at once, at first use."""
+    """The embedded checkpoint, the one that `settings.checkpoint` names, and those in the folders.
+
+    The folders are looked through at first use, or, after `start`, in the background: until that has ended only the
+    first two are known. All methods may be called from any thread.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._looking = threading.Lock()
+        self._has_looked = threading.Event()
+        self._is_started = False
+        self._default: tuple[str, Path] | None = None
+        self._entries: dict[str, Entry] = {}
+        self._folder_problems: dict[str, str] = {}
+        self._hashes = Hashes(settings.data / "checkpoint-hashes.json")
+        self._downloader = Downloader(settings, self._arrived)
+
+    def start(self) -> None:
+        """Look at the folders, make hashes and fetch the default, all in the background, until `close`."""
+        self._is_started = True
+        with suppress(OSError):
+            self._settings.own_checkpoints.mkdir(parents=True, exist_ok=True)
+        self._look_at_default()
+        threading.Thread(target=self.rescan, name="catalogue", daemon=True).start()
+        if self._default is None:
+            self._downloader.start()
+
+    def close(self) -> None:
+        """Stop what runs in the background."""
+        self._downloader.close()
+        self._hashes.close()
+
+    def rescan(self) -> None:
+        """Look at all folders anew. Names that are in use stay with their files."""
+        with self._looking:
+            self._look_at_default()
+            found = look(self._settings)
+            fixed = self._fixed()
+            known = {entry.path.resolve() for entry in fixed.values()}
+            taken = {name: entry.path for name, entry in self._entries.items()}
+            names = name_all([path for path in found.paths if path.resolve() not in known], taken)
+            self._entries = fixed | {name: self._fresh(name, path) for name, path in names.items()}
+            self._folder_problems = {str(path): problem for path, problem in found.problems.items()}
+        self._has_looked.set()
+        self._want_hashes()
+
+    def fetch(self) -> None:
+        """Fetch the default from the hub, if it comes from there and is not here. Raises `ServiceError`."""
+        self._look_once()
+        if self._default is None:
+            self._downloader.fetch()
+
+    def entries(self) -> list[Entry]:
+        """All checkpoints, usable or not; what was bad and has changed is looked at again first."""
+        self._look_once()
+        for name, entry in self._entries.items():
+            if entry.facts is None and entry.has_changed:
+                self._entries = self._entries | {name: read(name, entry.path)}
+        return list(self._entries.values())
 
     @property
     def problems(self) -> dict[str, str]:
-        """What is wrong with those that cannot be used, by path."""
-        return self._found[1]
+        """What is wrong with those that cannot be used, and with folders, by path."""
+        wrong = {str(entry.path): entry.problem for entry in self.entries() if entry.problem}
+        return {**wrong, **self._folder_problems}
+
+    @property
+    def folder_problems(self) -> dict[str, str]:
+        """What is wrong with folders that should be looked through, by path."""
+        return self._folder_problems
+
+    @property
+    def downloads(self) -> list[Download]:
+        """What is being fetched, or could not be."""
+        return self._downloader.report()
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether the first look at the folders is still under way."""
+        return self._is_started and not self._has_looked.is_set()
 
     @property
     def default(self) -> CheckpointFacts:
         """The checkpoint of requests that name none. Raises `ServiceError` if it cannot be used."""
-        wanted = self._paths[-1]
-        for facts in self.checkpoints():
-            if Path(facts.path) == wanted:
-                return facts
-        problem = self.problems.get(str(wanted), "it is missing").replace(f"{wanted.parent}/", "")
-        raise ServiceError(503, "checkpoint", f"The default checkpoint {wanted.name} cannot be used: {problem}")
+        self._look_once()
+        entry = self._find(self._default[0]) if self._default else None
+        if entry is not None and entry.facts is not None:
+            return self._with_hash(entry.facts)
+        if entry is not None:
+            problem = f"The default checkpoint {entry.name} cannot be used: {entry.public_problem}"
+            raise ServiceError(503, "checkpoint", problem)
+        raise ServiceError(503, "checkpoint", self._why_not_here(), retry_after=RETRY_AFTER_SECONDS)
 
     def checkpoints(self) -> list[CheckpointFacts]:
         """All that can be used."""
-        return self._found[0]
+        return [self._with_hash(entry.facts) for entry in self.entries() if entry.facts is not None]
 
     def get(self, name: str | None) -> CheckpointFacts:
         """The checkpoint of this name, the default for None. Raises `InvalidInput` with the names that there are."""
         if name is None:
             return self.default
-        for facts in self.checkpoints():
-            if facts.name == name:
-                return facts
+        entry = self._find(name)
+        if entry is None and self.is_looking:
+            self._has_looked.wait(LOOK_SECONDS)
+            entry = self._find(name)
+        if entry is not None and entry.facts is not None:
+            return self._with_hash(entry.facts)
         names = ", ".join(facts.name for facts in self.checkpoints()) or "none is installed"
-        raise InvalidInput([{"field": "checkpoint", "message": f"There is no checkpoint {name!r}; there is: {names}."}])
+        wrong = entry.public_problem if entry is not None else None
+        message = f"Checkpoint {name!r} cannot be used: {wrong}" if wrong else f"There is no checkpoint {name!r}"
+        raise InvalidInput([{"field": "checkpoint", "message": f"{message}; there is: {names}."}])
+
+    def path_of(self, name: str) -> Path | None:
+        """Where the checkpoint of a recipe lies, None if it is not known here."""
+        entry = self._find(name)
+        return entry.path if entry is not None else None
+
+    def sha256(self, name: str) -> str | None:
+        """The SHA-256 of a checkpoint's file (of a folder: of its U-Net's), None while it is not known."""
+        entry = self._entries.get(name)
+        return self._with_hash(entry.facts).sha256 if entry and entry.facts else None
+
+    def hashing(self, name: str) -> float | None:
+        """How much of a checkpoint's file has been hashed, 0 to 1; None if it is not in line."""
+        entry = self._entries.get(name)
+        file = _hashed_file(entry.facts) if entry and entry.facts else None
+        return self._hashes.progress(file) if file is not None else None
 
     def default_request(self, name: str | None = None) -> Defaults:
         """What a request to this checkpoint gets where it does not say otherwise."""
@@ -84,30 +181,69 @@ class Catalogue:
         known.update(word for text in (*facts.grammar_words, *facts.examples) for word in _words(text))
         return list(dict.fromkeys(word for word in _words(prompt) if word not in known))
 
-    @cached_property
-    def _paths(self) -> list[Path]:
-        embedded = Path(next(iter(models.__path__))) / EMBEDDED
-        if self._settings.checkpoint == EMBEDDED:
-            return [embedded]
-        return [embedded, Path(self._settings.checkpoint).expanduser()]
+    def _look_once(self) -> None:
+        if not self._is_started and not self._has_looked.is_set():
+            self.rescan()
 
-    @property
-    def _found(self) -> tuple[list[CheckpointFacts], dict[str, str]]:
-        with self._looking:
-            return self._look
+    def _look_at_default(self) -> None:
+        if self._default is None:
+            self._default = default_place(self._settings)
+        self._entries = self._fixed() | self._entries
 
-    @cached_property
-    def _look(self) -> tuple[list[CheckpointFacts], dict[str, str]]:
-        from models.checkpoint.facts import CheckpointError, inspect
+    def _fixed(self) -> dict[str, Entry]:
+        """The default, which comes first, and the embedded one; they need not lie in a folder."""
+        places = [*([self._default] if self._default else []), (EMBEDDED, embedded_path())]
+        return {name: self._fresh(name, path) for name, path in places}
 
-        usable: list[CheckpointFacts] = []
-        problems: dict[str, str] = {}
-        for path in self._paths:
-            try:
-                usable.append(inspect(path))
-            except CheckpointError as error:
-                problems[str(path)] = str(error)
-        return usable, problems
+    def _fresh(self, name: str, path: Path) -> Entry:
+        """What is known of a checkpoint, or what is found when it is read."""
+        known = self._entries.get(name)
+        return known if known and known.path == path and not known.has_changed else read(name, path)
+
+    def _find(self, name: str) -> Entry | None:
+        """The entry of this name, or of `org/name` without its commit."""
+        self._look_once()
+        entry = self._entries.get(name)
+        if entry is None and (hub := HubName.parse(name)) is not None and hub.revision is None:
+            found = (entry for known, entry in self._entries.items() if known.startswith(f"{name}@"))
+            entry = next(found, None)
+        if entry is not None and entry.facts is not None and not entry.path.exists():
+            entry = read(entry.name, entry.path)
+            self._entries = self._entries | {entry.name: entry}
+        return entry
+
+    def _arrived(self, name: str, path: Path) -> str | None:
+        """Take the default that was fetched. Returns what is wrong with it."""
+        entry = read(name, path)
+        if entry.problem is None:
+            with self._looking:
+                self._default = name, path
+                self._entries = {name: entry} | self._entries
+            self._want_hashes()
+        return entry.problem
+
+    def _want_hashes(self) -> None:
+        if self._is_started:
+            self._hashes.want(file for facts in self.checkpoints() if (file := _hashed_file(facts)))
+
+    def _with_hash(self, facts: CheckpointFacts) -> CheckpointFacts:
+        file = _hashed_file(facts)
+        return facts.model_copy(update={"sha256": self._hashes.get(file)}) if file is not None else facts
+
+    def _why_not_here(self) -> str:
+        """Say why the default of the hub is not here yet."""
+        wanted = self._settings.checkpoint
+        for download in self.downloads:
+            if download.state == "failed":
+                return f"The default checkpoint cannot be used: {download.error}"
+            share = f" ({download.done / download.total:.0%})" if download.total else ""
+            return f"The default checkpoint {wanted} is being downloaded{share}; name another, or try again later."
+        return f"The default checkpoint {wanted} has not been downloaded; start the server, which does that."
+
+
+def _hashed_file(facts: CheckpointFacts) -> Path | None:
+    """The file whose hash stands for a checkpoint: the first of its files of weights."""
+    return Path(facts.files[0]) if facts.files else None
 
 
 def _words(text: str) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Set
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from app.storage import leases, references
@@ -12,6 +14,8 @@ from app.storage.errors import LeaseLost
 from app.storage.leases import Lease
 from app.storage.store import Store
 from models.recipe import Recipe
+
+MAX_UNSTARTED = 2  # jobs that one checkpoint may have in the engine before it is loaded
 
 
 class InputMissing(Exception):  # noqa: N818
@@ -27,16 +31,37 @@ def inputs(store: Store, recipe: Recipe) -> dict[str, bytes]:
         raise InputMissing(message) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The checkpoints that an engine has loaded; None: it does not tell."""
+
+    names: frozenset[str] | None
+
+
 def is_waiting(store: Store) -> bool:
     """Whether any job could be claimed now."""
     with store.read() as tx:
         return leases.waiting(tx)
 
 
-def claim(store: Store, holder: str, lease_ms: int) -> Lease | None:
-    """Take the next job, None if there is none that may run now."""
+def claim(store: Store, holder: str, lease_ms: int, crowded: Set[str] = frozenset()) -> Lease | None:
+    """Take the next job, None if there is none that may run now; one of a `crowded` checkpoint may not."""
     with store.note() as tx:
-        return leases.claim(tx, holder, lease_ms)
+        return leases.claim(tx, holder, lease_ms, crowded)
+
+
+def ready(status: Mapping[str, Any]) -> Ready:
+    """The checkpoints that an engine has loaded, None if it does not tell."""
+    listed = status.get("checkpoints")
+    return Ready(None if listed is None else frozenset(item["name"] for item in listed if item["state"] == "ready"))
+
+
+def crowded(unstarted: Iterable[str], ready: Ready) -> frozenset[str]:
+    """The checkpoints that are not loaded and have as many jobs waiting in the engine as they may."""
+    if ready.names is None:
+        return frozenset()
+    counts = Counter(name for name in unstarted if name not in ready.names)
+    return frozenset(name for name, count in counts.items() if count >= MAX_UNSTARTED)
 
 
 def renew(store: Store, holder: str, lease_ms: int) -> None:

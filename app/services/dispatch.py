@@ -50,16 +50,27 @@ class Engine(Protocol):
 class Dispatcher:
     """Carry out up to `settings.concurrency` jobs at a time; `wake` tells that something may have been queued.
 
+    A checkpoint that is not loaded yet gets few of them, so that its jobs do not take the places of those that could
+    run meanwhile. `sha256_of` gives the hash of a checkpoint's file, if that is known, to be kept with its pictures.
     `leases_lost` counts the jobs that another process took over while this one still worked on them.
     """
 
-    def __init__(self, store: Store, engine: Engine, settings: Settings, wake: Signal) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        settings: Settings,
+        wake: Signal,
+        sha256_of: Callable[[str], str | None] = lambda checkpoint: None,  # noqa: ARG005
+    ) -> None:
         self._store = store
         self._engine = engine
         self._settings = settings
         self._wake = wake
+        self._sha256_of = sha256_of
         self._lease_ms = int(settings.lease_seconds * 1000)
         self._running: dict[str, tuple[Lease, asyncio.Task[None]]] = {}
+        self._unstarted: dict[str, str] = {}  # checkpoints of those that the engine has not begun, by lease
         self._renew_at = self._rescue_at = 0.0
         self._control = ThreadPoolExecutor(1, "dispatch")  # one thread: what it does happens in order
         self._writers = ThreadPoolExecutor(WRITER_THREADS, "publish")
@@ -98,21 +109,24 @@ class Dispatcher:
     async def _claim(self) -> None:
         if len(self._running) >= self._settings.concurrency:
             return
-        if not await self._in_order(claims.is_waiting, self._store) or not await self._engine_is_up():
+        if not await self._in_order(claims.is_waiting, self._store) or (ready := await self._ready()) is None:
             return
         while len(self._running) < self._settings.concurrency:
-            lease = await self._in_order(claims.claim, self._store, self._holder, self._lease_ms)
+            crowded = claims.crowded(self._unstarted.values(), ready)
+            lease = await self._in_order(claims.claim, self._store, self._holder, self._lease_ms, crowded)
             if lease is None:
                 return
+            self._unstarted[lease.token] = lease.recipe.checkpoint
             self._running[lease.token] = (lease, asyncio.create_task(self._carry(lease)))
 
-    async def _engine_is_up(self) -> bool:
+    async def _ready(self) -> claims.Ready | None:
+        """Which checkpoints the engine has loaded; None if it is not up."""
         try:
             async with asyncio.timeout(STATUS_SECONDS):
                 status = await self._engine.status()
         except (EngineError, TimeoutError):
-            return False
-        return bool(status["state"] != "loading")
+            return None
+        return None if status["state"] == "loading" else claims.ready(status)
 
     async def _drop_lost(self) -> None:
         """Stop what was cancelled by its owner or taken over by another process."""
@@ -142,6 +156,7 @@ class Dispatcher:
             _tell(about.exception, "what became of the job could not be written; it will be put back")
         finally:
             del self._running[lease.token]
+            self._unstarted.pop(lease.token, None)
             self._wake.notify()
             _tell(about.info, "job left", outcome=outcome, seconds=round(time.monotonic() - started, 3))
 
@@ -179,17 +194,23 @@ class Dispatcher:
         inputs = await self._in_writer(claims.inputs, self._store, lease.recipe)
         async with aclosing(self._engine.generate(lease.recipe, inputs)) as stream:
             async for event in stream:
+                self._unstarted.pop(lease.token, None)
                 match event["event"]:
                     case "progress" if event.get("preview") or time.monotonic() >= write_at:
                         await self._in_writer(claims.note_progress, self._store, lease, event)
                         write_at = time.monotonic() + PROGRESS_SECONDS
                     case "image":
+                        event["environment"] |= self._hash(lease.recipe.checkpoint)
                         await self._in_writer(publish, self._store, lease, event)
                         return "done"
                     case "failed":
                         await self._write(leases.fail, lease, event["code"], event["message"])
                         return "failed"
         raise EngineUnavailable("the stream ended without an image")
+
+    def _hash(self, checkpoint: str) -> dict[str, str]:
+        sha256 = self._sha256_of(checkpoint)
+        return {"model_sha256": sha256} if sha256 else {}
 
     async def _stop(self) -> None:
         tasks = [task for _lease, task in self._running.values()]

@@ -6,6 +6,7 @@ a job that crashes the engine by itself is ever given up, and a neighbour that s
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Set
 from dataclasses import dataclass
@@ -39,10 +40,11 @@ def waiting(tx: Connection) -> bool:
     return tx.execute(select(jobs.c.seq).where(*_in_line()).limit(1)).first() is not None
 
 
-def claim(tx: Connection, holder: str, lease_ms: int) -> Lease | None:
+def claim(tx: Connection, holder: str, lease_ms: int, without: Set[str] = frozenset()) -> Lease | None:
     """Take the next job and count the attempt: of the owner with the fewest running, the oldest.
 
-    None if no job waits, or if the next one or one of this holder's must run alone.
+    Jobs of the checkpoints `without` are passed over. None if no job waits, or if the next one or one of this holder's
+    must run alone.
     """
     running = (
         select(jobs.c.owner, func.count().label("count"))
@@ -53,7 +55,7 @@ def claim(tx: Connection, holder: str, lease_ms: int) -> Lease | None:
     candidate = (
         select(jobs.c.seq)
         .outerjoin(running, running.c.owner == jobs.c.owner)
-        .where(*_in_line())
+        .where(*_in_line(), *_of_others(without))
         .order_by(jobs.c.alone.desc(), func.coalesce(running.c.count, 0), jobs.c.seq)
         .limit(1)
         .scalar_subquery()
@@ -174,6 +176,12 @@ def is_taken_over(tx: Connection, lease: Lease) -> bool:
 
 def _in_line() -> tuple[Any, ...]:
     return jobs.c.status == "queued", or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now_ms())
+
+
+def _of_others(checkpoints: Set[str]) -> list[Any]:
+    """Conditions that leave out the jobs of these checkpoints."""
+    named = (f'"checkpoint":{json.dumps(name, ensure_ascii=False)}' for name in checkpoints)
+    return [~jobs.c.recipe.contains(text, autoescape=True) for text in named]
 
 
 def _lease(row: Row[Any]) -> Lease:
