@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,14 @@ from app.storage import images, references
 from app.storage.store import Store
 
 MAX_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The image that one was made from, if there is one, and those that were made from it, oldest first."""
+
+    parent: ImageView | None
+    children: tuple[ImageView, ...]
 
 
 def page(store: Store, owner: str, before: str | None = None, limit: int = 60) -> GalleryPage:
@@ -33,6 +42,17 @@ def image(store: Store, owner: str, image_id: str) -> ImageView:
     """The owner's image. Raises `NotFound`."""
     with store.read() as tx:
         return read.image_views(tx, [_mine(tx, owner, image_id)])[0]
+
+
+def family(store: Store, owner: str, image_id: str) -> Family:
+    """What an image was made from and what was made from it. Raises `NotFound`."""
+    with store.read() as tx:
+        row = _mine(tx, owner, image_id)
+        parent = images.one(tx, owner, row.parent_id) if row.parent_id else None
+        children = images.children(tx, [row.id])[row.id]
+        return Family(
+            None if parent is None else read.image_view(parent), tuple(read.image_view(child) for child in children)
+        )
 
 
 def image_file(store: Store, owner: str, image_id: str) -> Path:

@@ -17,6 +17,7 @@ from app.storage import images, jobs, shares
 from app.storage.store import Store
 
 TOKEN_BYTES = 24
+ALT_OF_UPLOAD = "A picture shared with Mezzotint"
 ALT_WITHOUT_PROMPT = "A picture made with Mezzotint; its prompt is not shared."
 
 
@@ -38,12 +39,17 @@ def revoke(store: Store, owner: str, token_or_share_id: str) -> None:
 
 
 def resolve(store: Store, token: str) -> SharedImage:
-    """What the holder of the token may see. Raises `NotFound`, also for a link that was revoked."""
+    """What the holder of the token may see, which is nothing of what the image was made from.
+
+    Raises `NotFound`, also for a link that was revoked.
+    """
     with store.read() as tx:
         row = _shared(tx, token)
-        image = replace(read.image_view(row), id="", environment={})
-    if row.show_recipe and image.recipe is not None:
-        return SharedImage(image, alt=image.recipe.prompt)
+        image = replace(read.image_view(row), id="", environment={}, parent_id=None)
+    if image.recipe is None:
+        return SharedImage(image, alt=ALT_OF_UPLOAD)
+    if row.show_recipe:
+        return SharedImage(replace(image, recipe=image.recipe.model_copy(update={"edit": None})), image.recipe.prompt)
     return SharedImage(replace(image, recipe=None), alt=ALT_WITHOUT_PROMPT)
 
 
@@ -52,7 +58,7 @@ def shared_file(store: Store, token: str) -> Path:
     with store.read() as tx:
         row = _shared(tx, token)
     try:
-        return store.files.find(row.sha256) if row.show_recipe else store.files.plain(row.sha256)
+        return store.files.shared(row.sha256) if row.show_recipe else store.files.plain(row.sha256)
     except (FileNotFoundError, ValueError) as error:
         raise NotFound("The file of this image is missing or damaged.") from error
 

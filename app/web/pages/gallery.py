@@ -75,5 +75,6 @@ def _picture(
         current_page="/images",
         image=gallery.image(store, owner, image_id),
         neighbours=neighbours(store, owner, image_id),
+        family=gallery.family(store, owner, image_id),
         token=token,
     )

@@ -36,7 +36,9 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   send(form.elements.file.files[0]);
 });
-document.addEventListener("paste", (event) => send(pictureIn(event.clipboardData)));
+document.addEventListener("paste", ({ clipboardData }) => {
+  if (!clipboardData.types.includes("text/plain")) send(pictureIn(clipboardData)); // words may come with a picture of them
+});
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   form.dataset.over = "true";
