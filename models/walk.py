@@ -14,7 +14,7 @@ from models.denoise import Guidance, Showing, denoise
 from models.known import Known
 from models.masks import cells
 from models.noise import NoiseSource
-from models.recipe import Recipe
+from models.recipe import Recipe, Sampler
 from models.samplers import SAMPLERS
 from models.schedule import Schedule
 
@@ -77,7 +77,7 @@ def walk(
 
     The initial noise is also the one that the known latents are put at a level with.
     """
-    sigmas = model.schedule.sigmas(recipe.steps, recipe.scheduler)[-start.taken - 1 :]
+    sigmas = levels(recipe, model.schedule)[-start.taken - 1 :]
     first = noise()
     if start.content is None:
         x = model.schedule.start(first, sigmas[0])
@@ -92,6 +92,12 @@ def walk(
             sampler, sigmas, schedule=model.schedule, guidance=guidance, known=known, extra=start.extra, showing=showing
         )
     )
+
+
+def levels(recipe: Recipe, schedule: Schedule) -> list[float]:
+    """Return the noise levels of a whole walk. Only DDIM ends above 0 where the checkpoint says so, as in diffusers."""
+    sigmas = schedule.sigmas(recipe.steps, recipe.scheduler)
+    return sigmas if recipe.sampler is Sampler.DDIM else [*sigmas[:-1], 0.0]
 
 
 def takes_masks(config: LatentFacts) -> bool:

@@ -40,7 +40,8 @@ class CheckpointFacts(BaseModel):
     `width` and `height` are the native size; every size must be a multiple of `size_multiple`. `prediction_type` is
     epsilon, v_prediction, sample, or "unknown" until it is loaded. `bytes` is the size of the files of weights, `files`
     their paths; `dtypes` are the number formats in them. `missing` names what is not there, in whose place the family's
-    is taken; `sha256` is of the first file, where the catalogue knows it; `ignored` counts tensors that nothing asks for; `warnings` are sentences.
+    is taken; `sha256` is of the first file, where the catalogue knows it; `ignored` counts tensors that nothing asks
+    for; `warnings` are sentences.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -101,7 +101,7 @@ def write_tokenizer(folder: Path, *, pad: str) -> None:
     (folder / "vocab.json").write_text(json.dumps({name: index for index, name in enumerate(names)}))
     lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": pad}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": pad, "model_max_length": 77}))
 
 
 def original(family: Family) -> State:
