@@ -62,7 +62,9 @@ RULES = {
         ("app.metadata", "models.recipe", "models.edit", "models.sampler_names"),
     ),
     "storage": Rule(
-        ("app/storage",), (*HTTP, *TENSORS, "jinja2"), ("app.storage", "app.settings", "models.recipe", "models.edit")
+        ("app/storage",),
+        (*HTTP, *TENSORS, "jinja2"),
+        ("app.storage", "app.metadata", "app.settings", "models.recipe", "models.edit"),
     ),
     "services": Rule(
         ("app/services",),
@@ -70,10 +72,12 @@ RULES = {
         (
             "app.services",
             "app.storage",
+            "app.metadata",
             "app.engine.client",
             "app.places",
             "app.settings",
             "models.recipe",
+            "models.sampler_names",
             "models.edit",
             "models.checkpoint.facts",
         ),
@@ -85,8 +89,10 @@ RULES = {
             "app.web",
             "app.services",
             "app.exposure",
+            "app.metadata",
             "app.settings",
             "models.recipe",
+            "models.sampler_names",
             "models.edit",
             "models.checkpoint.facts",
         ),

@@ -126,7 +126,8 @@ def _load(settings: Settings) -> Bundle:
 
 def _png(recipe: Recipe, bundle: Bundle, sources: Sources | None, *, is_quiet: bool) -> bytes:
     from app.engine.environment import environment
-    from app.storage.metadata import TRAINED, encode_png, term_of_edit
+    from app.metadata.png import encode_png, term_of_edit
+    from app.metadata.xmp import TRAINED
     from models.jobs import job_of
     from models.pixels import decode_png, to_rgb_bytes
     from models.run import run

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.metadata.png import marked
 from app.services.errors import InvalidInput, ServiceError
-from app.storage import metadata
 
 MAX_BYTES = 20 * 2**20
 MAX_SIDE = 2048
@@ -97,7 +97,7 @@ def _decode(content: bytes, field: str, **request: object) -> Picture:
     if error := facts.get("error"):
         raise _wrong(field, str(error))
     mark = facts.pop("mark")
-    return Picture(png=metadata.marked(png, mark) if mark else png, **facts)
+    return Picture(png=marked(png, mark) if mark else png, **facts)
 
 
 def _ask_child(content: bytes, field: str, request: str) -> tuple[dict[str, Any], bytes]:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from app.metadata.png import encode_png, term_of_edit
+from app.metadata.xmp import COMPOSITE, TRAINED
 from app.storage import images, jobs, leases
 from app.storage.images import NewImage
 from app.storage.leases import Lease
-from app.storage.metadata import COMPOSITE, TRAINED, encode_png, term_of_edit
 from app.storage.store import Store
 from models.recipe import Recipe
 
@@ -29,7 +30,8 @@ def publish(store: Store, lease: Lease, event: Mapping[str, Any]) -> str:
     width, height, rgb = event["width"], event["height"], base64.b64decode(event["rgb"])
     if len(rgb) != width * height * 3 or hashlib.sha256(rgb).hexdigest() != event["pixel_sha256"]:
         raise DamagedImage(f"{len(rgb)} bytes of a picture of {width}x{height} do not match their hash")
-    png = encode_png(rgb, width, height, lease.recipe, event["environment"], _term(store, lease.recipe))
+    shown = lease.recipe if store.settings.prompt_in_files else None
+    png = encode_png(rgb, width, height, shown, event["environment"], _term(store, lease.recipe))
     sha256 = store.files.put(png)
     with contextlib.suppress(OSError):  # it will be made when it is asked for
         store.files.thumbnail(sha256)

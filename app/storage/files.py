@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from app.storage import metadata
+from app.metadata.png import without_edit, without_recipe
 from app.storage.errors import DiskFull
 
 THUMBNAIL_WIDTH = 320
@@ -57,11 +57,11 @@ class ImageFiles:
 
     def plain(self, sha256: str) -> Path:
         """The same picture without its recipe, made now if need be. Raises `FileNotFoundError` as `find` does."""
-        return self._derived(sha256, ".plain.png", metadata.without_recipe)
+        return self._derived(sha256, ".plain.png", without_recipe)
 
     def shared(self, sha256: str) -> Path:
         """The same picture with its recipe but without what it was made from. Raises as `find` does."""
-        return self._derived(sha256, ".shared.png", metadata.without_edit)
+        return self._derived(sha256, ".shared.png", without_edit)
 
     def remove(self, sha256: str) -> None:
         """Delete the file and all that is derived from it."""

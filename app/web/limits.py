@@ -44,6 +44,8 @@ FORM = BodyLimit(MIB, 20.0)
 FILE = BodyLimit(21 * MIB, 60.0)  # a file of 20 MiB and what multipart puts around it
 FILES = BodyLimit(32 * MIB, 60.0)  # a picture and its mask, or both in base64 within JSON
 BODY_LIMITS = (
+    ("POST", re.compile(r"/sdapi/v1/(txt2img|img2img|extra-(single-image|batch-images)|png-info|interrogate)"), FILES),
+    ("POST", re.compile(r"/v1/images/(edits|variations)"), FILES),
     ("POST", re.compile(r"/api/jobs"), FILES),
     ("POST", re.compile(r"/api/images|/canvas"), FILE),
     ("PUT", re.compile(r"/api/canvases/[^/]+/mask"), FILE),

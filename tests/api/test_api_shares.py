@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.storage.metadata import read_recipe
+from app.metadata.read import read_recipe
 from tests.api.asking import fields_of, finished
 
 

@@ -13,8 +13,8 @@ from app import __version__, cli
 from app.bootstrap import ROOT
 from app.cli import bench, browser, flags, generate, models, serve
 from app.cli.bench import queue
+from app.metadata.read import read_recipe
 from app.settings import Settings
-from app.storage.metadata import read_recipe
 from models.recipe import Sampler
 
 PROMPT = "mountains by the lake"

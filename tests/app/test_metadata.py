@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.storage.metadata import encode_png, parameters, read_recipe, without_recipe
+from app.metadata.a1111 import parameters
+from app.metadata.png import encode_png, without_recipe
+from app.metadata.read import read_recipe
 from models.recipe import Recipe, Sampler
 from tests.app.storing import recipe
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from app.metadata.read import read_recipe
 from app.services import gallery, generate, maintenance, share
 from app.services.errors import InvalidInput, NotFound
-from app.storage.metadata import read_recipe
 from app.storage.store import Store
 from tests.app.storing import finished_image, recipe, settings
 

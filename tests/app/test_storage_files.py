@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from app.metadata.png import encode_png
 from app.storage import files
 from app.storage.errors import DiskFull
 from app.storage.files import ImageFiles
-from app.storage.metadata import encode_png
 from tests.app.storing import recipe
 
 
