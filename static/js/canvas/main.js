@@ -136,7 +136,7 @@ root.addEventListener("click", (event) => {
   else if (button.dataset.maskAct) workbench.change(MASK_ACTS[button.dataset.maskAct]);
   else if (button.dataset.act) ACTS[button.dataset.act]();
   else toggleSheet(button);
-  if (event.detail && button.closest("[role=toolbar]")) root.querySelector("[data-stage]").focus({ preventScroll: true });
+  if (event.detail && button.closest("[role=toolbar]")) button.blur(); // pressed by a pointer: keys go to the canvas
 });
 
 function toggleSheet(button) {

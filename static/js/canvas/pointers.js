@@ -36,7 +36,7 @@ export class Pointers {
     if (event.pointerType === "mouse" && event.button !== 0 && event.button !== MIDDLE) return;
     if (this.#mode === "draw" && this.#penIsDown && event.pointerType === "touch") return;
     event.preventDefault();
-    this.#stage.focus({ preventScroll: true });
+    if (document.activeElement !== this.#stage) document.activeElement?.blur(); // so that keys go to the canvas
     this.#stage.setPointerCapture(event.pointerId);
     this.#active.set(event.pointerId, { ...placeOf(event, this.#stage), kind: event.pointerType });
     if (this.#active.size > 1) return this.#beginPinch();

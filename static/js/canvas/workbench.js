@@ -12,6 +12,7 @@ import { Brush, Bucket, Lasso, Rectangle } from "./tools.js";
 import { View } from "./view.js";
 
 const BIGGEST = 1024; // pixels across, of a brush
+const FOOT = 44; // stage pixels at the bottom that the zoom buttons cover
 const GROWTH = 1.18; // of the brush, a key press
 const ROOM = 0.2; // of the longer side, around the frame when it is about to be moved
 const WHOLE_PICTURE_AT_MOST = 4; // scale when a picture is fitted that is smaller than the stage
@@ -169,7 +170,8 @@ export class Workbench {
   }
 
   fit(area = union(this.frame, rect(0, 0, this.picture.width, this.picture.height))) {
-    this.view.fit(area, this.#surface.size, WHOLE_PICTURE_AT_MOST);
+    const { width, height } = this.#surface.size;
+    this.view.fit(area, { width, height: height - FOOT }, WHOLE_PICTURE_AT_MOST);
     this.viewChanged();
   }
 
