@@ -59,8 +59,14 @@ class Catalogue:
         self._hashes.close()
 
     def rescan(self) -> None:
-        """Look at all folders anew. Names that are in use stay with their files."""
-        with self._looking:
+        """Look at all folders anew. Names that are in use stay with their files.
+
+        Whoever asks while somebody looks waits for that.
+        """
+        if not self._looking.acquire(blocking=False):
+            with self._looking:
+                return
+        try:
             self._look_at_default()
             found = look(self._settings)
             fixed = self._fixed()
@@ -69,6 +75,8 @@ class Catalogue:
             names = name_all([path for path in found.paths if path.resolve() not in known], taken)
             self._entries = fixed | {name: self._fresh(name, path) for name, path in names.items()}
             self._folder_problems = {str(path): problem for path, problem in found.problems.items()}
+        finally:
+            self._looking.release()
         self._has_looked.set()
         self._want_hashes()
 
@@ -186,7 +194,7 @@ class Catalogue:
             self.rescan()
 
     def _look_at_default(self) -> None:
-        if self._default is None:
+        if self._default is None or not self._default[1].exists():
             self._default = default_place(self._settings)
         self._entries = self._fixed() | self._entries
 

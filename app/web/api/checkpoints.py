@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from fastapi import APIRouter, Depends
 
-from fastapi import APIRouter
-
-from app.services.catalogue import Catalogue
-from app.services.errors import ServiceError
-from app.web.api.shapes import Checkpoint, Checkpoints
-from app.web.dependencies import CatalogueDep, EngineStatus, EngineStatusDep
+from app.web.api.checkpoint_shapes import Checkpoints
+from app.web.api.requests import require_json
+from app.web.checkpoints import shelves
+from app.web.dependencies import CatalogueDep, EngineStatusDep
 
 router = APIRouter(prefix="/api/checkpoints", tags=["checkpoints"])
 
@@ -17,39 +15,11 @@ router = APIRouter(prefix="/api/checkpoints", tags=["checkpoints"])
 @router.get("", response_model=Checkpoints)
 def get_checkpoints(catalogue: CatalogueDep, engine: EngineStatusDep) -> Checkpoints:
     """List the checkpoints with their defaults and whether the engine has loaded them."""
-    default = _default_name(catalogue)
-    states = {item["name"]: item for item in engine.checkpoints}
-    found = [
-        Checkpoint(
-            name=facts.name,
-            title=facts.title,
-            family=facts.family,
-            width=facts.width,
-            height=facts.height,
-            prediction_type=facts.prediction_type,
-            bytes=facts.bytes,
-            defaults=dict(facts.defaults),
-            examples=list(facts.examples),
-            is_default=facts.name == default,
-            state=states.get(facts.name, {}).get("state", _unknown(engine)),
-            error=states.get(facts.name, {}).get("error"),
-        )
-        for facts in catalogue.checkpoints()
-    ]
-    return Checkpoints(checkpoints=found, problems=_problems(catalogue))
+    return Checkpoints.of(shelves(catalogue, engine))
 
 
-def _problems(catalogue: Catalogue) -> list[str]:
-    """Say what is wrong with the others, by their names: where they lie is no reader's business."""
-    return [text.replace(path, Path(path).name) for path, text in catalogue.problems.items()]
-
-
-def _unknown(engine: EngineStatus) -> str:
-    return "available" if engine.is_ready else "loading"
-
-
-def _default_name(catalogue: Catalogue) -> str | None:
-    try:
-        return catalogue.default.name
-    except ServiceError:
-        return None
+@router.post("/rescan", response_model=Checkpoints, dependencies=[Depends(require_json)])
+def rescan(catalogue: CatalogueDep, engine: EngineStatusDep) -> Checkpoints:
+    """Look at the folders anew, and list what is there now. A name keeps meaning the same file."""
+    catalogue.rescan()
+    return Checkpoints.of(shelves(catalogue, engine))

@@ -204,30 +204,6 @@ class ShareLink(BaseModel):
     url: Annotated[str, Field(examples=["http://127.0.0.1:8000/s/3k1tS2mQ0aVd4h9W8yq7L5rT6pXeZcBn"])]
 
 
-class Checkpoint(BaseModel):
-    """A checkpoint that images can be asked from. `state` is the engine's: available, loading, ready or failed."""
-
-    name: str
-    title: str | None
-    family: str | None
-    width: int
-    height: int
-    prediction_type: str | None
-    bytes: int
-    defaults: dict[str, Any]
-    examples: list[str]
-    is_default: bool
-    state: str
-    error: str | None
-
-
-class Checkpoints(BaseModel):
-    """All checkpoints, and why others cannot be used."""
-
-    checkpoints: list[Checkpoint]
-    problems: list[str]
-
-
 class Health(BaseModel):
     """This process is alive."""
 

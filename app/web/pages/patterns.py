@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from app.services.views import ErrorView, GalleryPage, ImageView, JobView, ShareView
+from app.web.checkpoints import CheckpointView
 from app.web.pages import recipe_form
-from app.web.pages.checkpoints import CheckpointView
 from app.web.pages.recipe_form import RecipeForm
 from app.web.templating import render, static_url
 from models.checkpoint.facts import CheckpointFacts
@@ -129,10 +129,11 @@ def form() -> RecipeForm:
 
 def checkpoints() -> list[CheckpointView]:
     """Return a checkpoint in each state."""
+    landscapes = facts_of("embedded", title="Landscapes", words=WORDS, dtypes=["F16"], sha256="3f" * 32)
     failed = "text_encoder/model.safetensors is cut short: 12 MB of 246 MB. Copy it again."
     return [
-        CheckpointView(facts=facts_of("embedded", title="Landscapes", words=WORDS), state="ready", error=None),
-        CheckpointView(facts=facts_of("dreamy"), state="loading", error=None),
+        CheckpointView(landscapes, state="ready", error=None, is_default=True, memory=34_000_000),
+        CheckpointView(facts=facts_of("dreamy"), state="loading", error=None, hashing=0.4),
         CheckpointView(facts=facts_of("inky"), state="available", error=None),
         CheckpointView(facts=facts_of("torn"), state="failed", error=failed),
     ]

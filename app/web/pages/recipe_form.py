@@ -10,19 +10,23 @@ from typing import Any
 from fastapi import Request
 
 from app.services.catalogue import Catalogue
-from app.services.errors import InvalidInput
+from app.services.edit_request import SETTINGS
+from app.services.errors import InvalidInput, ServiceError
 from app.services.request import JobRequest
 from app.web.templating import number
 from models.checkpoint.facts import CheckpointFacts
+from models.edit import Edit
 from models.recipe import Recipe
 
 ASPECTS = {"Square": (1, 1), "Photo": (3, 2), "Portrait": (2, 3), "Wide": (16, 9), "Tall": (9, 16)}
 ICON = 20.0  # units of the longer side of an aspect's drawing, in a box of 24
-MAX_FIELDS = 32
+MAX_FIELDS = 48
 FIELDS = (
     *("prompt", "negative_prompt", "steps", "guidance_scale", "guidance_rescale", "sampler", "eta"),
     *("seed", "keep_seed", "width", "height", "count", "checkpoint"),
 )
+BY_HASH = "sha256:"
+EDIT_FIELDS = ("image", "mask", "frame", *SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +106,13 @@ def blank(catalogue: Catalogue, *, checkpoint: str | None = None, **given: str) 
         "count": "1",
         "checkpoint": facts.name,
     }
-    return _form(catalogue, facts, {**values, **given}, errors)
+    return _form(catalogue, facts, {**values, **dict.fromkeys(EDIT_FIELDS, ""), **given}, errors)
 
 
 def of_recipe(catalogue: Catalogue, recipe: Recipe, *, with_seed: bool = True) -> RecipeForm:
     """Return the form that makes this recipe again; its seed is kept only `with_seed`."""
-    fields: dict[str, Any] = recipe.model_dump(mode="json", exclude={"checkpoint", "seed"})
-    given = {name: number(value) for name, value in fields.items()}
+    fields: dict[str, Any] = recipe.model_dump(mode="json", exclude={"checkpoint", "seed", "edit"})
+    given = {name: number(value) for name, value in fields.items()} | _edit_fields(recipe.edit)
     if with_seed:
         given |= {"seed": str(recipe.seed), "keep_seed": "1"}
     return blank(catalogue, checkpoint=recipe.checkpoint, **given)
@@ -128,6 +132,19 @@ def request_of(fields: Mapping[str, str]) -> JobRequest:
     return JobRequest.from_form({name: value for name, value in fields.items() if name != "keep_seed"})
 
 
+def _edit_fields(edit: Edit | None) -> dict[str, str]:
+    """What an edit begins from, by the hashes of its files, as fields of the form."""
+    if edit is None:
+        return {}
+    frame = edit.frame
+    return {
+        "image": f"{BY_HASH}{edit.image}",
+        "mask": f"{BY_HASH}{edit.mask}" if edit.mask else "",
+        "frame": f"{frame.x},{frame.y},{frame.width},{frame.height}" if frame else "",
+        **{name: number(value) for name, value in edit.model_dump(mode="json", include=set(SETTINGS)).items()},
+    }
+
+
 async def form_fields(request: Request) -> dict[str, str]:
     """Return the text fields of a posted form; files are refused."""
     async with request.form(max_files=0, max_fields=MAX_FIELDS) as form:
@@ -138,7 +155,19 @@ def _facts(catalogue: Catalogue, name: str | None) -> tuple[CheckpointFacts, dic
     try:
         return catalogue.get(name), {}
     except InvalidInput as error:
-        return catalogue.default, {"checkpoint": str(error.errors[0]["message"])}
+        return _some_facts(catalogue), {"checkpoint": str(error.errors[0]["message"])}
+    except ServiceError as error:  # the default cannot be used, or is still on its way
+        return _some_facts(catalogue), {"checkpoint": error.message}
+
+
+def _some_facts(catalogue: Catalogue) -> CheckpointFacts:
+    """The default's, or those of another that can be used. Raises `ServiceError` if there is none."""
+    try:
+        return catalogue.default
+    except ServiceError:
+        if found := catalogue.checkpoints():
+            return found[0]
+        raise
 
 
 def _form(

@@ -8,6 +8,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.services import gallery, generate, share
+from app.services.catalogue import Catalogue
+from app.services.entries import Download
 from app.services.errors import InvalidInput
 from app.web.dependencies import CatalogueDep, EngineStatus, EngineStatusDep, Owner, StoreDep
 from app.web.pages import recipe_form
@@ -53,7 +55,7 @@ def check(request: Request, catalogue: CatalogueDep, fields: Fields) -> HTMLResp
 @router.get("/engine")
 def engine_state(request: Request, engine: EngineStatusDep) -> HTMLResponse:
     """Say whether the model is loaded; the fragment asks again until it is."""
-    return HTMLResponse(fragment(request, "_engine.html", engine=engine))
+    return HTMLResponse(fragment(request, "_engine.html", engine=engine, downloads=_downloads(request)))
 
 
 @router.post("/jobs/{job_id}/cancel")
@@ -88,7 +90,9 @@ def _filled(request: Request, store: StoreDep, catalogue: CatalogueDep, owner: s
     """Return the form that the query asks for. Raises `NotFound` for an image, job or link that is not theirs."""
     query = request.query_params
     recipe = None
-    if image_id := query.get("image"):
+    image_id = query.get("image", "")
+    is_edit = image_id.startswith(recipe_form.BY_HASH)  # the form itself asks, for another checkpoint's defaults
+    if image_id and not is_edit:
         recipe = gallery.image(store, owner, image_id).recipe
     elif job_id := query.get("job"):
         recipe = generate.job_view(store, owner, job_id).recipe
@@ -96,7 +100,8 @@ def _filled(request: Request, store: StoreDep, catalogue: CatalogueDep, owner: s
         recipe = share.resolve(store, token).image.recipe
     if recipe is not None:
         return recipe_form.of_recipe(catalogue, recipe, with_seed="new_seed" not in query)
-    given = {name: query[name] for name in ("prompt", "negative_prompt") if name in query}
+    kept = ("prompt", "negative_prompt", *(recipe_form.EDIT_FIELDS + ("width", "height") if is_edit else ()))
+    given = {name: query[name] for name in kept if name in query}
     return recipe_form.blank(catalogue, checkpoint=query.get("checkpoint"), **given)
 
 
@@ -112,9 +117,15 @@ def _page(
         current_page="/",
         form=form,
         engine=engine,
+        downloads=_downloads(request),
         last_event_id=last_event_id,
         jobs=generate.recent_jobs(store, owner),
     )
+
+
+def _downloads(request: Request) -> list[Download]:
+    catalogue: Catalogue = request.app.state.catalogue
+    return catalogue.downloads
 
 
 def _cards(request: Request, store: StoreDep, owner: str) -> Response:
