@@ -21,7 +21,7 @@ from app.services.dispatch import Dispatcher, Engine
 from app.services.signal import Signal
 from app.services.store import Store
 from app.settings import Settings
-from app.web import errors, events, files, pages, sdapi
+from app.web import errors, events, files, openai, pages, sdapi
 from app.web.api import canvases, checkpoints, health, images, jobs, shares
 from app.web.caller import require_known
 from app.web.cors import Programs
@@ -82,6 +82,7 @@ def _add_routes(app: FastAPI) -> None:
     for module in (health, files, events):
         app.include_router(module.router)
     app.include_router(sdapi.router)
+    app.include_router(openai.router)
     app.include_router(docs.router, include_in_schema=False)
     app.include_router(pages.router, include_in_schema=False)
     app.mount(static_root(), static_app(), name="static")

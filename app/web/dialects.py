@@ -30,6 +30,11 @@ def error_body(path: str, status: int, code: str, message: str, fields: Fields) 
     return None
 
 
+def error_status(path: str, status: int) -> int:
+    """Return the status that a dialect has for this one: OpenAI calls a field that is wrong a bad request."""
+    return 400 if status == 422 and path.startswith(OPENAI) else status
+
+
 def error_headers(path: str, status: int) -> dict[str, str]:
     """Return the headers that a dialect's clients look at: how to log in, and whether asking again makes sense."""
     headers = {}

@@ -61,6 +61,7 @@ def error_response(
         return HTMLResponse(html, status, headers={"Vary": "Accept, HX-Request", **(headers or {})})
     path = request.scope["path"]
     own = {"error": {"code": code, "message": message, "fields": [dict(field) for field in fields]}}
+    status = dialects.error_status(path, status)
     body = dialects.error_body(path, status, code, message, fields) or own
     return JSONResponse(body, status, headers={**dialects.error_headers(path, status), **(headers or {})})
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends
-from itsdangerous import BadSignature, URLSafeSerializer
+from itsdangerous import BadSignature, URLSafeSerializer, URLSafeTimedSerializer
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -32,7 +32,8 @@ class OwnerCookies:
     """Sign and read owner cookies with the key of one data folder."""
 
     def __init__(self, data: Path) -> None:
-        self._serializer = URLSafeSerializer(_load_key(data / KEY_FILE), salt="owner")
+        self._key = _load_key(data / KEY_FILE)
+        self._serializer = URLSafeSerializer(self._key, salt="owner")
 
     def read(self, cookie: str) -> tuple[str, int] | None:
         """Return (owner, day of issue), or None if the cookie is not ours."""
@@ -46,6 +47,10 @@ class OwnerCookies:
         """Return the value of a cookie that names `owner`; it never changes for the same day."""
         value = self._serializer.dumps([owner, day])
         return value.decode() if isinstance(value, bytes) else value
+
+    def signer(self, purpose: str) -> URLSafeTimedSerializer:
+        """Return what signs something else with the same key; nothing signed for one purpose counts for another."""
+        return URLSafeTimedSerializer(self._key, salt=purpose)
 
 
 def _load_key(path: Path) -> bytes:

@@ -1,0 +1,34 @@
+"""`GET /v1/models`: the checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Depends
+
+from app.web.caller import current_caller
+from app.web.dependencies import CatalogueDep
+from app.web.openai import translate
+from models.checkpoint.facts import CheckpointFacts
+
+router = APIRouter(prefix="/v1/models", dependencies=[Depends(current_caller)])
+
+
+@router.get("")
+def models(catalogue: CatalogueDep) -> dict[str, Any]:
+    """All checkpoints, the default first."""
+    default = catalogue.default.name
+    found = sorted(catalogue.checkpoints(), key=lambda facts: facts.name != default)
+    return {"object": "list", "data": [_model(facts) for facts in found]}
+
+
+@router.get("/{model}")
+def model(catalogue: CatalogueDep, model: str) -> dict[str, Any]:
+    """One checkpoint."""
+    return _model(translate.checkpoint_of(catalogue, model))
+
+
+def _model(facts: CheckpointFacts) -> dict[str, Any]:
+    created = int(Path(facts.path).stat().st_mtime)
+    return {"id": facts.name, "object": "model", "created": created, "owned_by": "mezzotint"}
