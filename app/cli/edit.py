@@ -55,20 +55,20 @@ def given_fields(arguments: argparse.Namespace) -> dict[str, str]:
     return fields
 
 
-def sources(arguments: argparse.Namespace, request: JobRequest, size_multiple: int) -> Sources | None:
+def sources(arguments: argparse.Namespace, request: JobRequest) -> Sources | None:
     """Read and check the files. Returns None if nothing is edited. Raises `InvalidInput` and `OSError`."""
     if arguments.image is None:
         _require_no_edit(arguments, request)
         return None
     mask = None if arguments.mask is None else arguments.mask.read_bytes()
-    found = edit.of_files(arguments.image.read_bytes(), mask, request, size_multiple)
+    found = edit.of_files(arguments.image.read_bytes(), mask, request)
     if arguments.outpaint is None:
         return found
     if request.frame is not None:
         raise InvalidInput([{"field": "outpaint", "message": "This and --frame say the same; give one of them."}])
     assert found.edit.frame is not None
     framed = request.model_copy(update={"frame": edit.extended(found.edit.frame, **arguments.outpaint)})
-    return edit.of_files(arguments.image.read_bytes(), mask, framed, size_multiple)
+    return edit.of_files(arguments.image.read_bytes(), mask, framed)
 
 
 def _require_no_edit(arguments: argparse.Namespace, request: JobRequest) -> None:

@@ -74,7 +74,7 @@ def _recipes(
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     try:
         request = JobRequest.from_form(given | edit.given_fields(arguments))
-        sources = edit.sources(arguments, request, catalogue.default_request().size_multiple)
+        sources = edit.sources(arguments, request)
         recipes = request.recipes(catalogue, sources.edit if sources else None)
         unknown = catalogue.unknown_words(None, arguments.prompt)
     except InvalidInput as error:

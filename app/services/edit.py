@@ -20,6 +20,7 @@ from app.storage.store import Store
 from models.edit import MAX_SIDE, MIN_SIDE, Edit, Frame
 
 IMAGE_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+GRAIN = 8
 HASH = re.compile(r"sha256:([0-9a-f]{64})")
 
 
@@ -41,28 +42,28 @@ class _Base:
     png: bytes | None = None
 
 
-def sources(store: Store, owner: str, request: EditFields, size_multiple: int) -> Sources | None:
+def sources(store: Store, owner: str, request: EditFields) -> Sources | None:
     """Find and check what a request begins from, None if that is nothing. Keeps nothing. Raises `InvalidInput`."""
     if request.image is None:
         _require_no_edit(request)
         return None
     base = _base(store, owner, request.image)
     mask = None if request.mask is None else _mask(store, owner, request.mask, base, is_scaled=request.scale_mask)
-    return _joined(base, mask, request, size_multiple)
+    return _joined(base, mask, request)
 
 
-def of_files(image: bytes, mask: bytes | None, request: EditFields, size_multiple: int) -> Sources:
+def of_files(image: bytes, mask: bytes | None, request: EditFields) -> Sources:
     """Check what files hold, whoever's they are, as `sources` does for what a request brings. Raises `InvalidInput`."""
     picture = pictures.image(image, "image")
     base = _Base(picture.sha256, picture.width, picture.height, png=picture.png)
     found = None
     if mask is not None:
         found = pictures.mask(mask, "mask", base.width, base.height, is_scaled=request.scale_mask)
-    return _joined(base, found, request, size_multiple)
+    return _joined(base, found, request)
 
 
-def _joined(base: _Base, mask: Picture | None, request: EditFields, size_multiple: int) -> Sources:
-    frame = request.frame or whole(base.width, base.height, size_multiple)
+def _joined(base: _Base, mask: Picture | None, request: EditFields) -> Sources:
+    frame = request.frame or whole(base.width, base.height)
     require_touch(frame, base.width, base.height)
     edit = Edit(image=base.sha256, mask=mask.sha256 if mask else None, frame=frame, **request.edit_settings)
     brought = {base.sha256: base.png} if base.png is not None else {}
@@ -81,11 +82,12 @@ def keep(store: Store, tx: Connection, owner: str, found: Sources) -> None:
         raise Conflict("The picture to begin from was deleted meanwhile.")
 
 
-def whole(width: int, height: int, size_multiple: int = 8) -> Frame:
-    """The frame that shows all of a picture, but for what is beyond a multiple of `size_multiple`, at most 2048."""
-    across, down = (
-        min(MAX_SIDE, max(MIN_SIDE, side)) // size_multiple * size_multiple or size_multiple for side in (width, height)
-    )
+def whole(width: int, height: int) -> Frame:
+    """The frame that shows all of a picture, but for what is beyond a multiple of 8; at least 64, at most 2048 a side.
+
+    Edits take any such size, also of checkpoints whose own pictures come in coarser steps.
+    """
+    across, down = (min(MAX_SIDE, max(MIN_SIDE, side)) // GRAIN * GRAIN for side in (width, height))
     return Frame(x=0, y=0, width=across, height=down)
 
 

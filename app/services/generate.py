@@ -82,8 +82,7 @@ class Order:
 
 def prepare(store: Store, catalogue: Catalogue, owner: str, request: JobRequest) -> Order:
     """Check a request as far as that is possible without changing anything. Raises `InvalidInput`."""
-    multiple = catalogue.default_request(request.checkpoint).size_multiple
-    sources = edit.sources(store, owner, request, multiple)
+    sources = edit.sources(store, owner, request)
     return Order(request.recipes(catalogue, sources.edit if sources else None), sources)
 
 

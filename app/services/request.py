@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from app.services.catalogue import Catalogue
 from app.services.edit_request import EditFields
 from app.services.errors import InvalidInput
-from models.edit import Edit, Side
-from models.recipe import MAX_SEED, MAX_STEPS, NegativePrompt, Prompt, Recipe, Sampler, explain
+from app.services.prompts import check_prompts
+from models.edit import Edit, Hires, Side
+from models.recipe import (
+    MAX_CLIP_SKIP,
+    MAX_SEED,
+    MAX_STEPS,
+    NegativePrompt,
+    Prompt,
+    Recipe,
+    Sampler,
+    Scheduler,
+    explain,
+)
+from models.sampler_names import scheduler_of, split
 
+HIRES = ("hires_scale", "hires_upscaler", "hires_strength", "hires_steps")
 MAX_COUNT = 8
 RANDOM_SEEDS = 2**32  # short enough to be read out, and what other programs accept
 
@@ -31,13 +44,52 @@ class JobRequest(EditFields):
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     guidance_scale: Annotated[float, Field(ge=1, le=30)] | None = None
     guidance_rescale: Annotated[float, Field(ge=0, le=1)] | None = None
-    sampler: Annotated[Sampler, Field(strict=False)] | None = None
+    sampler: Annotated[Sampler, Field(strict=False)] | None = Field(
+        None, description="The names of other programs are understood too, such as `DPM++ 2M Karras` or `k_euler`."
+    )
+    scheduler: Annotated[Scheduler, Field(strict=False)] | None = Field(
+        None, description="How the noise levels are spread over the steps; as the checkpoint's file says if left out."
+    )
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     seed: Annotated[int, Field(ge=-1, le=MAX_SEED)] = -1
+    subseed: Annotated[int, Field(ge=-1, le=MAX_SEED)] = Field(
+        -1, description="The seed of a second noise; counts nothing at a `subseed_strength` of 0."
+    )
+    subseed_strength: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="How far the noise is turned towards that of `subseed`; then subseeds follow each other."
+    )
+    clip_skip: Annotated[int, Field(ge=1, le=MAX_CLIP_SKIP)] = Field(
+        1, description="1 takes the text encoder's last layer, 2 the one before."
+    )
+    tiling: bool = Field(False, description="Whether opposite edges fit each other.")
+    hires_scale: Annotated[float, Field(gt=1, le=4)] | None = Field(
+        None, description="Enlarge the picture by this factor afterwards, and denoise it anew."
+    )
+    hires_upscaler: Literal["latent", "lanczos"] | None = Field(None, description="`latent` if left out.")
+    hires_strength: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="The share of the steps that the second pass takes; 0.7 if left out."
+    )
+    hires_steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = Field(
+        None, description="Of the second pass; as many as of the first if left out."
+    )
     width: Side | None = None
     height: Side | None = None
     count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 1
     checkpoint: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _understand_names(cls, given: Any) -> Any:
+        """Turn the names that other programs have for samplers and schedules into ours; one may say both."""
+        if not isinstance(given, dict):
+            return given
+        sampler, scheduler = given.get("sampler"), given.get("scheduler")
+        meant: dict[str, Any] = {}
+        if isinstance(scheduler, str):
+            meant["scheduler"] = scheduler_of(scheduler) or scheduler
+        if isinstance(sampler, str) and (parts := split(sampler)) is not None:
+            meant = {"sampler": parts[0], **({"scheduler": parts[1]} if parts[1] else {}), **meant}
+        return given | {name: str(value) for name, value in meant.items()}
 
     @classmethod
     def from_form(cls, fields: dict[str, str]) -> JobRequest:
@@ -58,7 +110,7 @@ class JobRequest(EditFields):
         Raises `InvalidInput`.
         """
         defaults = catalogue.default_request(self.checkpoint)
-        left_out = {"count", "seed", "checkpoint", *EditFields.model_fields}
+        left_out = {"count", "seed", "subseed", "checkpoint", *HIRES, *EditFields.model_fields}
         given = self.model_dump(exclude=left_out, exclude_none=True)
         frame = edit.frame if edit else None
         fields: dict[str, Any] = {
@@ -71,18 +123,42 @@ class JobRequest(EditFields):
             **given,
             "edit": edit,
             "checkpoint": defaults.checkpoint,
+            "seed": _drawn(self.seed),
+            "subseed": _drawn(self.subseed) if self.subseed_strength else None,
         }
-        seed = secrets.randbelow(RANDOM_SEEDS) if self.seed == -1 else self.seed
-        if seed + self.count - 1 > MAX_SEED:
-            message = (
-                f"The last of {self.count} images would have a seed above {MAX_SEED}; lower the seed or the count."
-            )
-            raise InvalidInput([{"field": "seed", "message": message}])
-        _check_size(fields, defaults.size_multiple)
+        if edit is None:
+            _check_size(fields, defaults.size_multiple)
+        check_prompts(catalogue.get(self.checkpoint), self.prompt, self.negative_prompt, self.clip_skip)
         try:
-            return [Recipe(**fields, seed=seed + number) for number in range(self.count)]
+            first = Recipe(**fields, hires=self._hires())
         except ValidationError as error:
             raise InvalidInput(explain(error)) from error
+        return [numbered(first, number) for number in range(self.count)]
+
+    def _hires(self) -> Hires | None:
+        """The second pass. Raises `InvalidInput` for settings of one that is not asked for."""
+        given = {name: value for name in HIRES if (value := getattr(self, name)) is not None}
+        if given and self.hires_scale is None:
+            wrong = next(iter(given))
+            raise InvalidInput([{"field": wrong, "message": "This needs hires_scale: by how much to enlarge."}])
+        return Hires(**{name.removeprefix("hires_"): value for name, value in given.items()}) if given else None
+
+
+def numbered(recipe: Recipe, number: int) -> Recipe:
+    """Return the recipe of one of several images: seeds follow each other or, where the seed is varied, subseeds do.
+
+    Raises `InvalidInput`.
+    """
+    name = "subseed" if recipe.subseed is not None and recipe.subseed_strength else "seed"
+    seed = getattr(recipe, name) + number
+    if seed > MAX_SEED:
+        message = f"Image {number + 1} would have a {name} above {MAX_SEED}; lower the {name} or the count."
+        raise InvalidInput([{"field": name, "message": message}])
+    return recipe.model_copy(update={name: seed})
+
+
+def _drawn(seed: int) -> int:
+    return secrets.randbelow(RANDOM_SEEDS) if seed == -1 else seed
 
 
 def _check_size(fields: dict[str, Any], multiple: int) -> None:

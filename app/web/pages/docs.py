@@ -117,7 +117,7 @@ def _operation(schema: Schema, base_url: str, method: str, path: str, operation:
 
 
 def _parameter(schema: Schema, item: Schema) -> Field:
-    name = HEADERS.get(item["name"], item["name"])
+    name = HEADERS.get(item["name"]) or str(item["name"])
     text = item.get("description", "")
     kind = _name(schema, _resolve(schema, item["schema"]))
     return Field(name, item["in"], kind, item.get("required", False), text)

@@ -109,7 +109,7 @@ def jobs() -> list[JobView]:
 def form() -> RecipeForm:
     """Return the form with faults, and with words that the model does not know."""
     facts = facts_of("embedded", title="Landscapes", words=WORDS, examples=EXAMPLES)
-    values = dict.fromkeys(recipe_form.FIELDS, "") | {
+    values = dict.fromkeys((*recipe_form.FIELDS, *recipe_form.EDIT_FIELDS), "") | {
         "prompt": "a dragon over snowy mountains at night",
         "steps": "400",
         "guidance_scale": "3",

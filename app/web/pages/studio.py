@@ -100,7 +100,7 @@ def _filled(request: Request, store: StoreDep, catalogue: CatalogueDep, owner: s
         recipe = share.resolve(store, token).image.recipe
     if recipe is not None:
         return recipe_form.of_recipe(catalogue, recipe, with_seed="new_seed" not in query)
-    kept = ("prompt", "negative_prompt", *(recipe_form.EDIT_FIELDS + ("width", "height") if is_edit else ()))
+    kept = ("prompt", "negative_prompt", *((*recipe_form.EDIT_FIELDS, "width", "height") if is_edit else ()))
     given = {name: query[name] for name in kept if name in query}
     return recipe_form.blank(catalogue, checkpoint=query.get("checkpoint"), **given)
 
