@@ -41,7 +41,7 @@ class CheckpointFacts(BaseModel):
     epsilon, v_prediction, sample, or "unknown" until it is loaded. `bytes` is the size of the files of weights, `files`
     their paths; `dtypes` are the number formats in them. `missing` names what is not there, in whose place the family's
     is taken; `sha256` is of the first file, where the catalogue knows it; `ignored` counts tensors that nothing asks
-    for; `warnings` are sentences.
+    for; `warnings` are sentences. The text encoder takes `max_tokens` at once and has `text_layers`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -64,6 +64,8 @@ class CheckpointFacts(BaseModel):
     sha256: str | None = None
     layout: str = "folder"
     unet_in_channels: int = 4
+    max_tokens: int = 77
+    text_layers: int = 12
     dtypes: list[str] = []
     files: list[str] = []
     missing: list[str] = []
@@ -94,6 +96,8 @@ def inspect(path: Path | str) -> CheckpointFacts:
         bytes=sum(file.stat().st_size for file in files),
         layout="file" if isinstance(found, SingleFile) else "folder",
         unet_in_channels=config.unet_in_channels,
+        max_tokens=config.max_tokens,
+        text_layers=int(found.text_encoder.get("num_hidden_layers", 12)),
         dtypes=found.dtypes,
         files=[str(file) for file in files],
         missing=found.missing,
