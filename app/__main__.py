@@ -9,7 +9,7 @@ import os
 import sys
 
 OLDEST = (3, 11)
-EXTRAS = {"test": "dev", "train": "train"}  # optional dependencies that a command needs
+EXTRAS = {"test": "dev", "train": "train", "evaluate": "train"}  # optional dependencies that a command needs
 
 
 def main(argv: list[str]) -> int:

@@ -1,52 +1,66 @@
-"""The command line of training: each stage resumes where it stopped, in one work folder.
+"""The command line of training. Every stage resumes where it stopped, in one work folder.
 
-world      a sheet of rendered pictures with their captions
-principal  fit the encoder (seconds)
-latents    render and encode the pictures to train on
-diffusion  train the U-Net and the text encoder
-decoder    train the decoder (needs only `principal`, so it can run beside `diffusion`)
-export     write the checkpoint folder
-sheet      draw the example prompts and held-out ones with a checkpoint folder
+all          every stage that is not over yet, then `export` and `sheet`: the whole training as one command
+world        a sheet of rendered pictures with their captions
+autoencoder  fit or train the autoencoder
+decoder      train its decoder on noisy latents
+pairs        render and encode what the U-Net is trained on
+diffusion    train the U-Net and the text encoder
+export       write the checkpoint folder
+sheet        draw the example prompts and held-out ones with a checkpoint folder
+curves       draw the losses over the steps
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from . import decoder, diffusion, latents, shapes
-from .plan import Plan
-from .principal import Principal
+from ..devices import DeviceError, pick_device
+from .design import DESIGNS, Design
+from .export import export_folder
+from .scene import WORLDS
+from .stages import CPU_BUDGET, GPU_BUDGET, Budget, Training
 
-STAGES = ("world", "principal", "latents", "diffusion", "decoder", "export", "sheet")
+STAGES = ("all", "world", "autoencoder", "decoder", "pairs", "diffusion", "export", "sheet", "curves")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one stage; returns the exit status."""
-    options = _parser().parse_args(argv)
-    folder: Path = options.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    match options.stage:
-        case "world":
-            _world(folder)
-        case "principal":
-            Principal.fit(shapes.VAE["latent_channels"]).save(folder / "principal.safetensors")
-        case "latents":
-            principal = Principal.load(folder / "principal.safetensors")
-            latents.encode(principal, folder / "latents", range(options.chunks))
-        case "diffusion":
-            plan = Plan(options.steps, options.decay, options.batch or 16, options.learning_rate or 8e-4)
-            diffusion.Run(folder, plan).train()
-        case "decoder":
-            plan = Plan(options.steps, options.decay, options.batch or 4, options.learning_rate or 5e-4, warm_up=50)
-            decoder.train(folder, plan)
-        case "export":
-            from .export import export_folder
+    """Run one stage or all; returns the exit status, 3 if `--stop-after` ended it before its end."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.show_forward:
+        from .forward import forward_process
 
-            export_folder(folder, options.checkpoint)
+        forward_process(options.show_forward)
+        return 0
+    if options.stage is None:
+        parser.error(f"name a stage: {', '.join(STAGES)}; or --show-forward PICTURE.png")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        training = _training(options)
+    except DeviceError as error:
+        print(f"python3 -m app train: {error}", file=sys.stderr)
+        return 2
+    match options.stage:
+        case "all":
+            is_over = training.all(options.checkpoint)
+            if options.checkpoint.exists():
+                _sheets(options.folder, training.design, options.checkpoint)
+            return 0 if is_over else 3
+        case "world":
+            _world(options.folder, training.design)
+        case "export":
+            export_folder(options.folder, training.design, options.checkpoint)
         case "sheet":
-            _sheets(folder, options.checkpoint)
+            _sheets(options.folder, training.design, options.checkpoint)
+        case stage:
+            getattr(training, stage)()
     return 0
 
 
@@ -54,32 +68,54 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m app train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("stage", nargs="?", choices=STAGES)
     parser.add_argument("--folder", type=Path, default=Path("build/train"), help="work folder (default: %(default)s)")
     parser.add_argument("--checkpoint", type=Path, default=Path("build/embedded"), help="folder of export and sheet")
-    parser.add_argument("--chunks", type=int, default=40, help="thousands of pictures to train on")
-    parser.add_argument("--steps", type=int, default=12_000, help="train up to this step")
-    parser.add_argument("--decay", type=int, default=3_000, help="of these, lower the learning rate over the last ones")
-    parser.add_argument("--batch", type=int, help="pictures a step (diffusion 16, decoder 4)")
-    parser.add_argument("--learning-rate", type=float, help="diffusion 8e-4, decoder 5e-4")
+    parser.add_argument("--design", choices=sorted(DESIGNS), help="networks and world (large on a GPU, else small)")
+    parser.add_argument("--device", default="auto", help="cuda, mps or cpu (default: the best there is)")
+    parser.add_argument("--minutes", type=float, help="train so long in all (27 on a GPU, else 120)")
+    parser.add_argument("--stop-after", type=float, metavar="MINUTES", help="end this call then; the next one goes on")
+    parser.add_argument("--steps", type=int, help="end each stage after so many steps, whatever the time")
+    parser.add_argument("--pictures", type=int, help="to train the autoencoder on")
+    parser.add_argument("--chunks", type=int, help="thousands of pictures to train the U-Net on")
+    parser.add_argument("--batch", type=int, help="pictures a step of the U-Net (512 on a GPU, else 16)")
+    parser.add_argument("--learning-rate", type=float, help="of the U-Net (8e-4)")
+    parser.add_argument("--compile", action="store_true", help="compile the U-Net: faster after a minute or two")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that render")
+    parser.add_argument("--show-forward", type=Path, metavar="PICTURE", help="draw how noise covers a picture, and end")
     return parser
 
 
-def _world(folder: Path) -> None:
+def _training(options: argparse.Namespace) -> Training:
+    device = pick_device(options.device)
+    on_gpu = device.type == "cuda"
+    design = DESIGNS[options.design or ("large" if on_gpu else "small")]
+    deadline = time.monotonic() + 60 * options.stop_after if options.stop_after else None
+    budget = _budget(GPU_BUDGET if on_gpu else CPU_BUDGET, options)
+    return Training(options.folder, design, budget, device, options.workers, deadline)
+
+
+def _budget(budget: Budget, options: argparse.Namespace) -> Budget:
+    named = ("minutes", "pictures", "chunks", "batch", "learning_rate", "steps")
+    chosen = {name: getattr(options, name) for name in named if getattr(options, name) is not None}
+    return replace(budget, is_compiled=options.compile, **chosen)
+
+
+def _world(folder: Path, design: Design) -> None:
     from PIL import Image
 
     from .pictures import picture_of, scene_of
-    from .scene import caption
     from .sheet import compose
+    from .speech import caption
 
-    numbers = range(48)
-    pictures = [Image.fromarray(picture_of(number)) for number in numbers]
-    compose(pictures, [caption(scene_of(number), Random(number)) for number in numbers]).save(folder / "world.png")
+    world, numbers = WORLDS[design.world], range(48)
+    pictures = [Image.fromarray(picture_of(number, world=world)) for number in numbers]
+    captions = [caption(scene_of(number, world), Random(number)) for number in numbers]
+    compose(pictures, captions).save(folder / "world.png")
 
 
-def _sheets(folder: Path, checkpoint: Path) -> None:
-    from .export import EXAMPLES
-    from .sheet import held_out_prompts, sheet
+def _sheets(folder: Path, design: Design, checkpoint: Path) -> None:
+    from .sheet import examples_of, held_out_prompts, sheet
 
-    sheet(checkpoint, EXAMPLES, folder / "examples.png")
-    sheet(checkpoint, held_out_prompts(48), folder / "held-out.png")
+    sheet(checkpoint, examples_of(checkpoint), folder / "examples.png")
+    sheet(checkpoint, held_out_prompts(48, WORLDS[design.world]), folder / "held-out.png")

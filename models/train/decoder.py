@@ -1,4 +1,4 @@
-"""Train the decoder of the embedded model on the latents of `principal.py`, with noise added to them.
+"""Train the decoder on latents of an encoder that moves no more, with noise added to them.
 
 The noise makes it forgive the small errors of a U-Net: without it, pictures get a mosaic look.
 """
@@ -6,7 +6,7 @@ The noise makes it forgive the small errors of a U-Net: without it, pictures get
 from __future__ import annotations
 
 import json
-import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,95 +20,141 @@ from tqdm import tqdm
 
 from ..config import VAEConfig
 from ..vae import VAE
-from . import shapes
+from .clock import Clock
+from .design import Design, design_named
 from .pictures import HELD_OUT, picture_of, to_pixels
 from .plan import Plan
-from .principal import Principal, autoencoder
+from .processes import in_processes
+from .scene import WORLDS
 
 MAX_NOISE = 0.12  # in units of the first latent channel's standard deviation
-PICTURES = 5000
+PART = 25  # pictures that a process draws, or the encoder takes, at a time
 SAVE_EVERY = 200
+FIRST = 7_500_000
 
 
-def train(folder: Path, plan: Plan) -> VAE:
-    """Train, or go on training, the autoencoder in `folder`; its encoder is built and does not move."""
-    torch.manual_seed(plan.seed)
-    principal = Principal.load(folder / "principal.safetensors")
-    vae = autoencoder(principal)
-    optimizer = torch.optim.AdamW(_trained(vae), plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
-    first = _resume(folder, vae, optimizer)
-    pool = np.stack([picture_of(number) for number in tqdm(range(PICTURES), "pictures")])
-    started = time.monotonic()
-    for step in tqdm(range(first, plan.steps), "decoder", initial=first, total=plan.steps):
-        rng = np.random.default_rng((plan.seed, step))
-        for group in optimizer.param_groups:
-            group["lr"] = plan.rate(step)
-        loss = decoder_loss(vae, principal, to_pixels(_batch(pool, plan.batch, rng)), rng)
-        optimizer.zero_grad(set_to_none=True)
+class Decoding:
+    """The training of the decoder of `vae.safetensors` in a folder, kept so that it can be resumed."""
+
+    def __init__(self, folder: Path, design: Design, plan: Plan, device: torch.device | str = "cpu") -> None:
+        torch.manual_seed(plan.seed)
+        self.folder, self.design, self.plan, self.device = folder, design, plan, torch.device(device)
+        self.vae = load(folder, design).to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.vae.decoder.parameters(), plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-3, fused=True
+        )
+        self.step, self.clock = 0, Clock()
+        if self._state.exists():
+            state: dict[str, Any] = torch.load(self._state, weights_only=True, map_location=self.device)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.clock.seconds = state["step"], state["seconds"]
+
+    @property
+    def _state(self) -> Path:
+        return self.folder / "decoder.pt"
+
+    @property
+    def is_over(self) -> bool:
+        return self.plan.progress(self.step, self.clock.seconds) >= 1
+
+    def train(self, pictures: int, workers: int, deadline: float | None = None) -> None:
+        """Go on to the end of the plan or to the deadline (of `time.monotonic`)."""
+        if self.is_over:
+            return
+        pool = torch.from_numpy(rendered(self.design, FIRST, pictures, workers)).to(self.device)
+        latents = encode(self.vae, pool)
+        self.clock.deadline = deadline
+        self.clock.start()
+        with tqdm(desc="decoder", initial=self.step, total=self.plan.steps or None) as bar:
+            while not (self.is_over or self.clock.is_up):
+                loss = self._advance(pool, latents)
+                bar.update()
+                self.clock.tick()
+                if self.step % SAVE_EVERY == 0:
+                    self._save(loss)
+        self._save(loss)
+
+    def _advance(self, pool: Tensor, latents: Tensor) -> float:
+        rng = np.random.default_rng((self.plan.seed, self.step))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.rate(self.step, self.clock.seconds)
+        chosen = torch.from_numpy(rng.integers(0, len(pool), self.plan.batch)).to(self.device)
+        pixels = to_pixels(pool[chosen])
+        strength = torch.from_numpy(rng.uniform(0, MAX_NOISE, (len(chosen), 1, 1, 1)).astype(np.float32))
+        clean = latents[chosen].float()
+        noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            decoded = self.vae.decode(clean + strength.to(self.device) * noise).float()
+        loss = reconstruction_loss(decoded, pixels)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(_trained(vae), 1.0)
-        optimizer.step()
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == plan.steps:
-            entry = {"step": step + 1, "minutes": (time.monotonic() - started) / 60, "loss": loss.item()}
-            with open(folder / "decoder.jsonl", "a") as file:
-                file.write(json.dumps(entry | {"psnr": psnr(vae, principal)}) + "\n")
-            _save(folder, vae, optimizer, step + 1)
-    return vae
+        torch.nn.utils.clip_grad_norm_(self.vae.decoder.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        return loss.item()
+
+    def _save(self, loss: float) -> None:
+        entry = {"step": self.step, "minutes": self.clock.seconds / 60, "loss": loss}
+        with open(self.folder / "decoder.jsonl", "a") as file:
+            file.write(json.dumps(entry | {"psnr": psnr(self.vae, self.design)}) + "\n")
+        save(self.vae, self.folder)
+        temporary = self._state.with_suffix(".tmp")
+        state = {"optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.clock.seconds}
+        torch.save(state, temporary)
+        temporary.replace(self._state)
 
 
-def load(folder: Path) -> VAE:
-    """Load the autoencoder as `train` left it."""
-    vae = VAE(VAEConfig.from_dict(shapes.VAE))
+def load(folder: Path, design: Design) -> VAE:
+    """Load the autoencoder of a work folder, in whatever state of training."""
+    vae = VAE(VAEConfig.from_dict(design.vae))
     vae.load_state_dict(load_file(folder / "vae.safetensors"))
     return vae
 
 
-def _trained(vae: VAE) -> list[torch.nn.Parameter]:
-    return [*vae.decoder.parameters()]
+def save(vae: VAE, folder: Path) -> None:
+    temporary = folder / "vae.tmp"
+    save_file({name: tensor.cpu().contiguous() for name, tensor in vae.state_dict().items()}, temporary)
+    temporary.replace(folder / "vae.safetensors")
 
 
-def _resume(folder: Path, vae: VAE, optimizer: torch.optim.Optimizer) -> int:
-    if not (folder / "decoder.pt").exists():
-        return 0
-    state: dict[str, Any] = torch.load(folder / "decoder.pt", weights_only=True)
-    vae.load_state_dict(load_file(folder / "vae.safetensors"))
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
+def rendered(design: Design, first: int, count: int, workers: int) -> NDArray[np.uint8]:
+    """Render pictures `first` onwards of the design's world: (count, H, W, 3)."""
+    jobs = [
+        (design.world, design.image_size, start, min(PART, first + count - start))
+        for start in range(first, first + count, PART)
+    ]
+    return np.concatenate(list(in_processes(_part, jobs, workers, "pictures")))
 
 
-def _save(folder: Path, vae: VAE, optimizer: torch.optim.Optimizer, step: int) -> None:
-    for name, write in (
-        ("vae.safetensors", lambda path: save_file({k: v.contiguous() for k, v in vae.state_dict().items()}, path)),
-        ("decoder.pt", lambda path: torch.save({"optimizer": optimizer.state_dict(), "step": step}, path)),
-    ):
-        temporary = folder / f"{name}.tmp"
-        write(temporary)
-        temporary.replace(folder / name)
+def _part(job: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    world, size, first, count = job
+    return np.stack([picture_of(number, size, WORLDS[world]) for number in range(first, first + count)])
 
 
-def _batch(pool: NDArray[np.uint8], batch: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Pick pictures, half of them mirrored."""
-    chosen = pool[rng.integers(0, len(pool), batch)]
-    return np.stack([picture[:, ::-1] if rng.random() < 0.5 else picture for picture in chosen])
+@torch.no_grad()
+def encode(vae: VAE, pictures: Tensor) -> Tensor:
+    """Return the mean latents (N, C, h, w), float16, of uint8 pictures (N, H, W, 3) on the networks' device."""
+    return torch.cat([vae.encode(to_pixels(part))[0].half() for part in torch.split(pictures, PART)])
 
 
-def decoder_loss(vae: VAE, principal: Principal, pixels: Tensor, rng: np.random.Generator) -> Tensor:
-    """L1 + L2 + L1 of the gradients, which keeps edges crisp, from latents with noise of random strength."""
-    latents = principal.encode(pixels)
-    strength = torch.from_numpy(rng.uniform(0, MAX_NOISE, (len(latents), 1, 1, 1)).astype(np.float32))
-    noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
-    with torch.autocast("cpu", torch.bfloat16):
-        decoded = vae.decode(latents + strength * noise).float()
+def reconstruction_loss(decoded: Tensor, pixels: Tensor) -> Tensor:
+    """L1 + L2 + L1 of the gradients, which keeps edges crisp."""
     difference = decoded - pixels
     edges = difference.diff(dim=2).abs().mean() + difference.diff(dim=3).abs().mean()
     return F.l1_loss(decoded, pixels) + difference.square().mean() + 0.5 * edges
 
 
+@cache
+def held_out(design_name: str, count: int) -> NDArray[np.uint8]:
+    """Render pictures that are never trained on."""
+    design = design_named(design_name)
+    return np.stack([picture_of(HELD_OUT + i, design.image_size, WORLDS[design.world]) for i in range(count)])
+
+
 @torch.no_grad()
-def psnr(vae: VAE, principal: Principal, count: int = 16) -> float:
+def psnr(vae: VAE, design: Design, count: int = 16) -> float:
     """Return the mean PSNR in dB over held-out pictures, without noise."""
-    pixels = to_pixels(np.stack([picture_of(HELD_OUT + i) for i in range(count)]))
-    with torch.autocast("cpu", torch.bfloat16):
-        decoded = vae.decode(principal.encode(pixels)).float().clamp(-1, 1)
-    error = ((decoded - pixels) / 2).square().mean(dim=(1, 2, 3))
+    pool = torch.from_numpy(held_out(design.name, count)).to(next(vae.parameters()).device)
+    decoded = vae.decode(encode(vae, pool).float()).clamp(-1, 1)
+    error = ((decoded - to_pixels(pool)) / 2).square().mean(dim=(1, 2, 3))
     return float((-10 * error.log10()).mean())

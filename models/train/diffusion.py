@@ -4,61 +4,48 @@ from __future__ import annotations
 
 import copy
 import json
-import time
+from collections.abc import Callable
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from ..config import UNetConfig
 from ..schedule import Schedule
 from ..unet import UNet
-from . import shapes
-from .latents import Latents
-from .pictures import scene_of
+from .clock import Clock
+from .design import SCHEDULER, Design
+from .pairs import Pairs
 from .plan import Plan
-from .probe import Probe
-from .render import X_OF
-from .scene import Scene, caption
+from .probe import IGNORED, Probe
+from .scene import POSITIONS, WORLDS
+from .sky import X_OF
 from .words import Words, text_model
 
 DROPOUT = 0.1  # share of captions left empty, for classifier-free guidance (arXiv:2207.12598 algorithm 1)
 EMA = 0.999
-FOCUS = 6.0
+THING_WEIGHT, DIFFERENCE_WEIGHT = 3.0, 6.0
+DIFFERENCE = 0.12  # of latents; smaller ones are rounding
 PROBE_RATE, PROBE_WEIGHT = 3e-3, 0.1
 SAVE_EVERY = 200
-
-
-def focus_of(scene: Scene | None, size: int) -> Tensor:
-    """Return weights (1, size, size): FOCUS where the thing in front of a described scene stands, 1 elsewhere.
-
-    It fills few places, so what the loss gains from drawing the right one is little: without this, 100,000 samples
-    taught the shapes of things but not which word asks for which.
-    """
-    weights = torch.ones(1, size, size)
-    if scene is not None and scene.thing is not None:
-        x = round(X_OF[scene.thing_at] * size)
-        reach = round(0.2 * size)
-        weights[:, round(0.36 * size) : round(0.94 * size), max(0, x - reach) : x + reach] = FOCUS
-    return weights
+Predictor = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Networks(nn.Module):
     """What is trained together: `unet` and `text_encoder`."""
 
-    def __init__(self, words: Words) -> None:
+    def __init__(self, design: Design, words: Words) -> None:
         super().__init__()
-        self.unet = UNet(UNetConfig.from_dict(shapes.UNET))
-        self.text_encoder = text_model(words)
+        self.unet = UNet(UNetConfig.from_dict(design.unet))
+        self.text_encoder = text_model(design, words)
 
     def encode(self, tokens: Tensor) -> Tensor:
         """Return the hidden states (B, T, D) of token rows (B, T)."""
-        with torch.autocast("cpu", torch.bfloat16):
-            states: Tensor = self.text_encoder(input_ids=tokens).last_hidden_state
+        states: Tensor = self.text_encoder(input_ids=tokens).last_hidden_state
         return states
 
     def forward(self, noisy: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
@@ -69,20 +56,22 @@ class Networks(nn.Module):
 class Run:
     """One training with everything that must be kept to resume it."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, design: Design, plan: Plan, device: torch.device | str = "cpu") -> None:
         torch.manual_seed(plan.seed)
-        self.folder, self.plan = folder, plan
-        self.words = Words.of_grammar()
-        self.networks = Networks(self.words)
+        self.folder, self.design, self.plan, self.device = folder, design, plan, torch.device(device)
+        self.words = Words.of_grammar(design)
+        self.networks = Networks(design, self.words).to(self.device)
+        self.networks.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.networks).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self.networks.parameters(), plan.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
         )
-        self.probe = Probe(shapes.TEXT["hidden_size"])  # not kept: it learns again within a hundred steps
+        world = WORLDS[design.world]
+        self.probe = Probe(design.text["hidden_size"], world).to(self.device)  # not kept: it learns again soon
+        self.place = [*world.classes].index("thing_at")
         self.probe_optimizer = torch.optim.AdamW(self.probe.parameters(), PROBE_RATE)
-        self.schedule = Schedule.from_config(shapes.SCHEDULER)
-        self.latents = Latents(folder / "latents")
-        self.step, self.samples, self.seconds = 0, 0, 0.0
+        self.alphas = Schedule.from_config(SCHEDULER).alphas_cumprod.to(self.device)
+        self.step, self.samples, self.clock = 0, 0, Clock()
         if self._state.exists():
             self._resume()
 
@@ -91,11 +80,12 @@ class Run:
         return self.folder / "diffusion.pt"
 
     def _resume(self) -> None:
-        state: dict[str, Any] = torch.load(self._state, weights_only=True)
+        state: dict[str, Any] = torch.load(self._state, weights_only=True, map_location=self.device)
         self.networks.load_state_dict(state["networks"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.samples, self.seconds = state["step"], state["samples"], state["seconds"]
+        if state["optimizer"] is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.samples, self.clock.seconds = state["step"], state["samples"], state["seconds"]
 
     def save(self) -> None:
         state = {
@@ -104,40 +94,48 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "samples": self.samples,
-            "seconds": self.seconds,
+            "seconds": self.clock.seconds,
         }
         temporary = self._state.with_suffix(".tmp")
         torch.save(state, temporary)
         temporary.replace(self._state)
 
-    def train(self) -> None:
-        """Run to the end of the plan; saved every SAVE_EVERY steps."""
-        losses: list[float] = []
-        bar = tqdm(total=self.plan.steps, initial=self.step, desc="diffusion")
-        clock = time.monotonic()
-        while self.step < self.plan.steps:
-            losses.append(self._advance())
-            bar.update()
-            if self.step % SAVE_EVERY == 0 or self.step == self.plan.steps:
-                self.seconds, clock = self.seconds + time.monotonic() - clock, time.monotonic()
-                self._log(sum(losses) / len(losses))
-                losses.clear()
-                self.save()
-                self.latents.grow()
-        bar.close()
+    @property
+    def is_over(self) -> bool:
+        return self.plan.progress(self.step, self.clock.seconds) >= 1
 
-    def _advance(self) -> float:
+    def train(self, deadline: float | None = None, *, compiled: bool = False) -> None:
+        """Go on to the end of the plan or to the deadline (of `time.monotonic`); saved every SAVE_EVERY steps."""
+        if self.is_over:
+            return
+        pairs = Pairs.load(self.folder / "pairs", self.device)
+        predict: Predictor = torch.compile(self.networks) if compiled else self.networks
+        losses: list[Tensor] = []
+        self.clock.deadline = deadline
+        self.clock.start()
+        with tqdm(desc="diffusion", initial=self.step, total=self.plan.steps or None) as bar:
+            while not (self.is_over or self.clock.is_up):
+                losses.append(self._advance(pairs, predict))
+                bar.update()
+                self.clock.tick()
+                if self.step % SAVE_EVERY == 0:
+                    self._log(losses)
+                    self.save()
+        self._log(losses)
+        self.save()
+
+    def _advance(self, pairs: Pairs, predict: Predictor) -> Tensor:
         rng = np.random.default_rng((self.plan.seed, self.step))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.rate(self.step)
-        latents, tokens, scenes = self._batch(rng)
-        focus = torch.stack([focus_of(scene, latents.shape[-1]) for scene in scenes])
-        share = np.sqrt(rng.random(len(latents)))  # high noise levels, where it is decided what is drawn, more often
-        timestep = torch.from_numpy((share * len(self.schedule.alphas_cumprod)).astype(np.int64))
-        noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
-        context = self.networks.encode(tokens)
-        loss = self.loss(self.networks, latents, noise, timestep, context, focus)
-        told = self.probe.loss(context, scenes)
+            group["lr"] = self.plan.rate(self.step, self.clock.seconds)
+        latents, tokens, labels = self._batch(pairs, rng)
+        share = torch.from_numpy(timestep_shares(len(latents) // 2, rng)).repeat_interleave(2)
+        timestep = (share * len(self.alphas)).long().to(self.device)
+        noise = self._noise(latents)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            context = self.networks.encode(tokens)
+        loss = self.loss(predict, latents, noise, timestep, context, weights_of(latents, labels[:, self.place]))
+        told = self.probe.loss(context, labels)
         self.optimizer.zero_grad(set_to_none=True)
         self.probe_optimizer.zero_grad(set_to_none=True)
         (loss + PROBE_WEIGHT * told).backward()  # type: ignore[no-untyped-call]
@@ -147,33 +145,39 @@ class Run:
         self.step += 1
         self.samples += len(latents)
         self._update_average()
-        return loss.item()
+        return loss.detach()
 
-    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, list[Scene | None]]:
-        """Pick latents and captions; the scene is None where the caption was left empty."""
-        chosen = rng.integers(0, len(self.latents.numbers), self.plan.batch)
-        speech = Random(int(rng.integers(2**31)))
-        scenes = [None if speech.random() < DROPOUT else scene_of(self.latents.numbers[i]) for i in chosen]
-        captions = ["" if scene is None else caption(scene, speech) for scene in scenes]
-        return self.latents.pick(chosen), self.words.tokens(captions), scenes
+    def _batch(self, pairs: Pairs, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Pick pairs: latents (B, C, h, w), tokens (B, T) and labels (B, L), of which the two of a pair are neighbours.
+
+        Where the caption is dropped, all labels are IGNORED.
+        """
+        count = max(1, self.plan.batch // 2)
+        chosen = torch.from_numpy(rng.integers(0, len(pairs), count)).to(self.device)
+        wording = torch.from_numpy(rng.integers(0, pairs.tokens.shape[1], count)).to(self.device)
+        dropped = torch.from_numpy(rng.random(count) < DROPOUT).to(self.device)[:, None, None]
+        empty = self.words.tokens([""]).to(self.device)
+        tokens = torch.where(dropped, empty, pairs.tokens[chosen, wording].long())
+        labels = torch.where(dropped, IGNORED, pairs.labels[chosen].long())
+        latents = pairs.latents[chosen].float()
+        return latents.flatten(0, 1), tokens.flatten(0, 1), labels.flatten(0, 1)
+
+    def _noise(self, latents: Tensor) -> Tensor:
+        """Equal noise for the two of a pair."""
+        generator = torch.Generator(self.device).manual_seed(self.plan.seed * 1_000_003 + self.step)
+        noise = torch.randn(latents[::2].shape, generator=generator, device=self.device)
+        return noise.repeat_interleave(2, dim=0)
 
     def loss(
-        self,
-        networks: nn.Module,
-        latents: Tensor,
-        noise: Tensor,
-        timestep: Tensor,
-        context: Tensor,
-        focus: Tensor | None = None,
+        self, predict: Predictor, latents: Tensor, noise: Tensor, timestep: Tensor, context: Tensor, weights: Tensor
     ) -> Tensor:
-        """Mean squared error of v (arXiv:2202.00512 appendix D); `focus` (B, 1, h, w) weighs places of the picture."""
-        alpha = self.schedule.alphas_cumprod[timestep][:, None, None, None]
+        """Mean squared error of v (arXiv:2202.00512 appendix D); `weights` (B, 1, h, w) weighs places."""
+        alpha = self.alphas[timestep][:, None, None, None]
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
-        with torch.autocast("cpu", torch.bfloat16):
-            prediction = networks(noisy, timestep, context)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            prediction = predict(noisy.contiguous(memory_format=torch.channels_last), timestep, context)
         error = (prediction.float() - target).square()
-        weights = torch.ones(1) if focus is None else focus
         weighted: Tensor = (error * weights).mean() / weights.mean()
         return weighted
 
@@ -183,8 +187,43 @@ class Run:
         averages: list[Tensor] = [*self.average.parameters()]
         torch._foreach_lerp_(averages, [*self.networks.parameters()], 1 - decay)
 
-    def _log(self, loss: float) -> None:
-        entry = {"step": self.step, "samples": self.samples, "minutes": self.seconds / 60, "loss": loss}
-        entry |= {"pictures": len(self.latents.numbers)}
+    def _log(self, losses: list[Tensor]) -> None:
+        if not losses:
+            return
+        entry = {"step": self.step, "samples": self.samples, "minutes": self.clock.seconds / 60}
         with open(self.folder / "diffusion.jsonl", "a") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(json.dumps(entry | {"loss": float(torch.stack(losses).mean())}) + "\n")
+        losses.clear()
+
+
+def timestep_shares(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return timesteps as shares 0..1 of all: mostly high noise levels, where it is decided what stands where.
+
+    A tenth is the very last, at which every sampler begins and where nothing but the caption is known.
+    """
+    u, kind = rng.random(count), rng.random(count)
+    shares: np.ndarray = np.where(kind < 0.1, 0.9999, np.where(kind < 0.4, 0.7 + 0.3 * u, np.sqrt(u)))
+    return shares
+
+
+def weights_of(latents: Tensor, places: Tensor) -> Tensor:
+    """Return weights (B, 1, h, w): DIFFERENCE_WEIGHT where the two of a pair differ, THING_WEIGHT where a thing stands.
+
+    `places` (B,) are positions of things, IGNORED where there is none or where the caption was dropped.
+
+    What a thing fills is little of the picture, and so is what the loss gains from drawing the right one: without
+    weights, 100,000 samples taught the shapes of things but not which word asks for which. Weighing both places of a
+    thing that moved also says where none must be.
+    """
+    first, second = latents[::2], latents[1::2]
+    differs = ((first - second).abs().amax(1, keepdim=True) > DIFFERENCE).float()
+    spread = F.max_pool2d(differs, 3, stride=1, padding=1).repeat_interleave(2, dim=0)
+    return torch.maximum(1 + (DIFFERENCE_WEIGHT - 1) * spread, _thing_weights(places, latents.shape[-1]))
+
+
+def _thing_weights(places: Tensor, size: int) -> Tensor:
+    masks = torch.ones(len(POSITIONS) + 1, 1, size, size, device=places.device)
+    for number, position in enumerate(POSITIONS):
+        x, reach = round(X_OF[position] * size), max(1, round(0.2 * size))
+        masks[number, :, round(0.36 * size) : round(0.94 * size), max(0, x - reach) : x + reach] = THING_WEIGHT
+    return masks[torch.where(places == IGNORED, len(POSITIONS), places)]

@@ -13,17 +13,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..vae import VAE
-from . import decoder, shapes
+from . import decoder
+from .design import SCHEDULER, Design
 from .diffusion import Networks, Run
-from .pictures import HELD_OUT, picture_of, to_pixels
+from .pictures import to_pixels
 from .plan import Plan
-from .scene import grammar_words, vocabulary
+from .scene import WORLDS
+from .speech import grammar_words, vocabulary
 from .words import Words
 
 TITLE = "Poster landscapes"
 DEFAULTS = {
-    "width": shapes.IMAGE_SIZE,
-    "height": shapes.IMAGE_SIZE,
     "steps": 20,
     "guidance_scale": 4.0,
     "guidance_rescale": 0.5,
@@ -41,16 +41,30 @@ EXAMPLES = [
     "a city skyline in winter by night with a full moon",
     "snowy mountains in winter with pine trees on the right and the sun",
 ]
+MORE_EXAMPLES = [
+    "snowy mountains at sunset with a castle on the left, papercut style",
+    "a forest by a lake in fog at dawn with a deer on the right",
+    "a canyon in the desert by day with two tents and birds, risograph print",
+    "a hot-air balloon in the middle, rolling hills behind, in autumn in the morning, the sun on the left",
+    "a volcano by the sea at night with a whale on the right and a full moon, as a woodcut",
+    "a village in the snow at dusk while it snows with a church on the right",
+    "pyramids in the desert at sundown with three cactuses on the left, in blue and gold",
+    "a city skyline by a lake at night with stars and a bridge, neon style",
+    "a mountain range behind a vineyard at noon with a small barn on the left and clouds",
+    "a lighthouse by the sea at twilight with a crescent moon on the left, mezzotint style",
+    "islands by the ocean in the morning with two sailboats, in pastel colors",
+    "a rocket on the right, dunes behind, by night, northern lights, pixel art",
+]
 PATCH = 4  # a preview shows 4 x 4 pixels a latent
 
 
 def export(run: Run, vae: VAE, target: Path) -> None:
     """Write the averaged networks of a run and its autoencoder to `target`."""
-    networks = run.average
-    _weights(target / "unet", "diffusion_pytorch_model", networks.unet.state_dict(), shapes.UNET)
-    _weights(target / "vae", "diffusion_pytorch_model", vae.state_dict(), shapes.VAE)
+    networks, design, world = run.average, run.design, WORLDS[run.design.world]
+    _weights(target / "unet", "diffusion_pytorch_model", networks.unet.state_dict(), design.unet)
+    _weights(target / "vae", "diffusion_pytorch_model", vae.state_dict(), design.vae)
     _text(target, networks, run.words)
-    _json(target / "scheduler" / "scheduler_config.json", shapes.SCHEDULER)
+    _json(target / "scheduler" / "scheduler_config.json", SCHEDULER)
     _json(
         target / "model_index.json",
         {
@@ -58,7 +72,7 @@ def export(run: Run, vae: VAE, target: Path) -> None:
             "feature_extractor": [None, None],
             "safety_checker": [None, None],
             "requires_safety_checker": False,
-            "scheduler": ["diffusers", "DDIMScheduler"],
+            "scheduler": ["diffusers", SCHEDULER["_class_name"]],
             "text_encoder": ["transformers", "CLIPTextModel"],
             "tokenizer": ["transformers", "CLIPTokenizer"],
             "unet": ["diffusers", "UNet2DConditionModel"],
@@ -67,11 +81,12 @@ def export(run: Run, vae: VAE, target: Path) -> None:
     )
     card = {
         "title": TITLE,
-        "defaults": DEFAULTS,
-        "examples": EXAMPLES,
-        "words": vocabulary(),
-        "grammar_words": grammar_words(),
-        "preview": preview_factors(vae),
+        "world": design.world,
+        "defaults": {"width": design.image_size, "height": design.image_size} | DEFAULTS,
+        "examples": EXAMPLES if design.world == 1 else MORE_EXAMPLES,
+        "words": vocabulary(world),
+        "grammar_words": grammar_words(world),
+        "preview": preview_factors(vae, design),
     }
     _json(target / "mezzotint.json", card)
 
@@ -99,22 +114,22 @@ def _json(path: Path, value: dict[str, Any]) -> None:
 
 
 @torch.no_grad()
-def preview_factors(vae: VAE, pictures: int = 64) -> dict[str, Any]:
+def preview_factors(vae: VAE, design: Design, pictures: int = 64) -> dict[str, Any]:
     """Fit PATCH x PATCH colours linearly to each latent, by least squares over held-out pictures.
 
     "weight" has a row for each latent channel, "bias" one value for each of the 3 * PATCH * PATCH colours, in the
     order of `torch.pixel_shuffle`.
     """
     latents, colours = [], []
-    for number in range(pictures):
-        pixels = to_pixels(np.stack([picture_of(HELD_OUT + 10_000 + number)]))
+    for picture in decoder.held_out(design.name, pictures):
+        pixels = to_pixels(np.stack([picture]))
         latent = vae.encode(pixels)[0]
         small = F.interpolate(pixels, scale_factor=PATCH * latent.shape[-1] / pixels.shape[-1], mode="area")
         latents.append(_rows(latent))
         colours.append(_rows(F.pixel_unshuffle(small, PATCH)))
     known = torch.cat(latents)
-    design = torch.cat([known, torch.ones(len(known), 1)], dim=1)
-    solution = torch.linalg.lstsq(design, torch.cat(colours)).solution
+    rows = torch.cat([known, torch.ones(len(known), 1)], dim=1)
+    solution = torch.linalg.lstsq(rows, torch.cat(colours)).solution
     weight, bias = solution[:-1], solution[-1]
     rounded = [[round(value, 4) for value in row] for row in weight.tolist()]
     return {"weight": rounded, "bias": [round(value, 4) for value in bias.tolist()]}
@@ -124,6 +139,6 @@ def _rows(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
 
 
-def export_folder(folder: Path, target: Path) -> None:
+def export_folder(folder: Path, design: Design, target: Path) -> None:
     """Export the trained networks that lie in `folder`."""
-    export(Run(folder, Plan(steps=0, decay=0)), decoder.load(folder), target)
+    export(Run(folder, design, Plan()), decoder.load(folder, design), target)

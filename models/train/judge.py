@@ -6,10 +6,9 @@ that model's habits. Blur and noise are added while it learns: generated picture
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from multiprocessing import get_context
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,17 +21,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from .probe import CLASSES, IGNORED, label_of
+from .probe import IGNORED, label_of
+from .processes import in_processes
 from .render import render
-from .scene import POSITIONS, Scene, sample_scene
+from .scene import FIRST_WORLD, POSITIONS, PRESENT, Scene, sample_scene
 
+PART = 50  # pictures that a process draws at a time
 SIZE = 128  # pixels a side that it looks at
 WIDTHS = (24, 48, 96, 128)
 FIRST = 3_000_000_000  # its pictures' numbers; those of its test begin at FIRST_TEST
 FIRST_TEST = 3_500_000_000
-PRESENT: tuple[Any, ...] = (False, True)
 READS: dict[str, tuple[Any, ...]] = {
-    **CLASSES,
+    **FIRST_WORLD.classes,
     "clouds": PRESENT,
     "stars": PRESENT,
     "aurora": PRESENT,
@@ -48,8 +48,8 @@ class Judge(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for before, width in zip((3, *WIDTHS), WIDTHS, strict=False):
-            layers += [nn.Conv2d(before, width, 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        for before, width in pairwise((3, *WIDTHS)):
+            layers += [nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
         side = SIZE // 2 ** len(WIDTHS)
         self.body = nn.Sequential(
             *layers, nn.Conv2d(WIDTHS[-1], 32, 1), nn.Flatten(), nn.Linear(32 * side**2, 256), nn.ReLU()
@@ -67,6 +67,10 @@ class Judge(nn.Module):
         self.eval()
         chosen = {name: logits.argmax(1) for name, logits in self(_inputs(pictures)).items()}
         return [{name: READS[name][index[i]] for name, index in chosen.items()} for i in range(len(pictures))]
+
+
+def _pictures_with_truth(numbers: range) -> list[tuple[NDArray[np.uint8], Labels]]:
+    return [picture_with_truth(number) for number in numbers]
 
 
 def picture_with_truth(number: int) -> tuple[NDArray[np.uint8], Labels]:
@@ -94,7 +98,7 @@ def _with(scene: Scene, part: str, value: str) -> Scene:
 
 def labels_of(scene: Scene) -> Labels:
     """Return the number of the right class of each part, IGNORED where there is nothing to tell."""
-    labels = {name: label_of(scene, name) for name in CLASSES}
+    labels = {name: label_of(scene, name, FIRST_WORLD) for name in FIRST_WORLD.classes}
     for name in ("clouds", "stars", "aurora"):
         labels[name] = int(getattr(scene, name))
     for name in ("thing", "luminary"):
@@ -139,18 +143,10 @@ def accuracy(judge: Judge, *, pictures: int, workers: int) -> dict[str, float]:
 
 def renders(first: int, count: int, workers: int) -> tuple[NDArray[np.uint8], Mapping[str, NDArray[np.int64]]]:
     """Render pictures `first` onwards with their labels; on several cores with `workers` above 1."""
-    found = list(tqdm(in_processes(picture_with_truth, range(first, first + count), workers), "renders", count))
+    parts = [range(start, min(start + PART, first + count)) for start in range(first, first + count, PART)]
+    found = [pair for part in in_processes(_pictures_with_truth, parts, workers, "renders") for pair in part]
     truth = {name: np.array([labels[name] for _, labels in found]) for name in READS}
     return np.stack([picture for picture, _ in found]), truth
-
-
-def in_processes(draw: Callable[[int], Any], numbers: range, workers: int) -> Iterator[Any]:
-    """Map `draw` over numbers in their order, in `workers` processes, or in this one."""
-    if workers <= 1:
-        yield from map(draw, numbers)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        yield from pool.map(draw, numbers, chunksize=32)
 
 
 def _batches(count: int, passes: int, rng: np.random.Generator, size: int = 64) -> Iterator[NDArray[np.int64]]:
@@ -184,9 +180,10 @@ def _gaussian(deviation: float) -> Tensor:
 
 def _loss(judge: Judge, pictures: Tensor, labels: Mapping[str, Tensor]) -> Tensor:
     judge.train()
-    logits = judge(pictures)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = judge(pictures)
     losses = [
-        F.cross_entropy(logits[name], labels[name], ignore_index=IGNORED)
+        F.cross_entropy(logits[name].float(), labels[name], ignore_index=IGNORED)
         for name in READS
         if bool((labels[name] != IGNORED).any())
     ]

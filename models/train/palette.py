@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 Color = tuple[float, float, float]
@@ -18,6 +18,7 @@ class Light:
     luminary: Color
     glow: Color
     water: Color
+    season: str | None = None
 
 
 LIGHTS = {
@@ -72,8 +73,33 @@ def mix(a: tuple[float, ...], b: tuple[float, ...], share: float) -> Color:
 
 def shade(color: tuple[float, ...], light: Light, depth: float) -> Color:
     """Return how `color` looks in `light` at `depth` 0 (near) to 1 (lost in the haze)."""
-    r, g, b = (c * a for c, a in zip(color, light.ambient, strict=True))
+    r, g, b = (c * a for c, a in zip(seasonal(color, light.season), light.ambient, strict=True))
     return mix((r, g, b), light.haze, depth)
+
+
+def seasonal(color: tuple[float, ...], season: str | None) -> Color:
+    """Return what a season makes of a green: orange in autumn, fresh in spring. Other colours stay."""
+    r, g, b = color
+    if season is None or g <= max(r, b):
+        return r, g, b
+    return mix(color, (222, 128, 44), 0.8) if season == "autumn" else mix(color, (176, 226, 96), 0.6)
+
+
+def weathered(light: Light, weather: str | None) -> Light:
+    """Return a light under a covered sky."""
+    if weather is None:
+        return light
+    dim, grey = {"rain": (0.8, 0.55), "snowfall": (0.95, 0.5), "fog": (0.95, 0.6), "storm": (0.6, 0.6)}[weather]
+    level = sum(light.sky[1]) / 3 * dim
+    cover = (level * 0.94, level, level * 1.07)
+    red, green, blue = (a * (0.55 + 0.45 * dim) for a in light.ambient)
+    return replace(
+        light,
+        sky=tuple(mix(tuple(c * dim for c in color), cover, grey) for color in light.sky),
+        ambient=(red, green, blue),
+        haze=mix(tuple(c * dim for c in light.haze), cover, grey),
+        water=mix(tuple(c * dim for c in light.water), cover, grey * 0.7),
+    )
 
 
 def light_of(time: str, rng: Random) -> Light:

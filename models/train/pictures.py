@@ -10,24 +10,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .render import render
-from .scene import Scene, sample_scene
-from .shapes import IMAGE_SIZE
+from .scene import FIRST_WORLD, Scene, World, sample_scene
 
+IMAGE_SIZE = 256
 HELD_OUT = 1_000_000_000  # numbers from here on are never trained on
 
 
-def scene_of(number: int) -> Scene:
-    return sample_scene(Random(number))
+def scene_of(number: int, world: World = FIRST_WORLD) -> Scene:
+    return sample_scene(Random(number), world)
 
 
-def picture_of(number: int, size: int = IMAGE_SIZE) -> NDArray[np.uint8]:
+def picture_of(number: int, size: int = IMAGE_SIZE, world: World = FIRST_WORLD) -> NDArray[np.uint8]:
     """Render picture `number` as (size, size, 3) uint8."""
-    return render(scene_of(number), Random(number + 1), size)
+    return render(scene_of(number, world), Random(number + 1), size)
 
 
-def to_pixels(pictures: NDArray[np.uint8]) -> Tensor:
-    """Turn (B, H, W, 3) uint8 into (B, 3, H, W) float32 in -1..1."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous()
+def to_pixels(pictures: NDArray[np.uint8] | Tensor) -> Tensor:
+    """Turn (B, H, W, 3) uint8 into (B, 3, H, W) float32 in -1..1, on the device where they are."""
+    return torch.as_tensor(pictures).permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous()
 
 
 def to_picture(pixels: Tensor) -> NDArray[np.uint8]:

@@ -26,10 +26,10 @@ from ..attention import ImageAttention
 from ..blocks import ResnetBlock
 from ..config import VAEConfig
 from ..vae import VAE, Decoder, Encoder
-from . import shapes
+from .design import SMALL
 from .pictures import picture_of, to_pixels
-from .shapes import PATCH
 
+PATCH = SMALL.patch
 PICTURES = 1500
 POSTERIOR_STD = 0.05
 CONSTANTS = 4  # channels a group
@@ -80,7 +80,7 @@ def _patches(pixels: Tensor) -> Tensor:
 @torch.no_grad()
 def autoencoder(principal: Principal) -> VAE:
     """Return a new autoencoder that computes `principal.encode` and, at first, its least-squares inverse."""
-    vae = VAE(VAEConfig.from_dict(shapes.VAE))
+    vae = VAE(VAEConfig.from_dict(SMALL.vae))
     channels = vae.config.latent_channels
     order = _Order.of(vae.config)
     for half in (vae.encoder, vae.decoder):

@@ -7,48 +7,35 @@ U-Net's answer at the first step by 0.5 % against 126 %.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .scene import GROUNDS, LUMINARIES, POSITIONS, TERRAINS, THINGS, TIMES, Scene
+from .scene import POSITIONS, Scene, World
 
 IGNORED = -100
-CLASSES: dict[str, tuple[str | None, ...]] = {
-    "time": TIMES,
-    "terrain": TERRAINS,
-    "ground": GROUNDS,
-    "thing": (*THINGS, None),
-    "thing_at": POSITIONS,
-    "luminary": (*LUMINARIES, None),
-    "luminary_at": POSITIONS,
-}
 
 
 class Probe(nn.Module):
     """One linear classifier for each part of a scene, on the mean of the hidden states (B, T, D)."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, world: World) -> None:
         super().__init__()
-        self.heads = nn.ModuleDict({name: nn.Linear(width, len(values)) for name, values in CLASSES.items()})
+        self.heads = nn.ModuleDict({part: nn.Linear(width, len(values)) for part, values in world.classes.items()})
 
-    def loss(self, states: Tensor, scenes: Sequence[Scene | None]) -> Tensor:
-        """Return the mean cross-entropy over all parts; a scene that was not described (None) does not count."""
+    def loss(self, states: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean cross-entropy over all parts of labels (B, parts); IGNORED ones do not count."""
         pooled = states.float().mean(dim=1)
         losses = []
-        for name, head in self.heads.items():
-            labels = torch.tensor([label_of(scene, name) for scene in scenes])
-            told = F.cross_entropy(head(pooled), labels, ignore_index=IGNORED, reduction="sum")
-            losses.append(told / max(1, int((labels != IGNORED).sum())))
+        for head, label in zip(self.heads.values(), labels.unbind(1), strict=True):
+            told = F.cross_entropy(head(pooled), label, ignore_index=IGNORED, reduction="sum")
+            losses.append(told / (label != IGNORED).sum().clamp_min(1))
         return torch.stack(losses).mean()
 
 
-def label_of(scene: Scene | None, name: str) -> int:
+def label_of(scene: Scene, part: str, world: World) -> int:
     """Return the number of the class, IGNORED where there is nothing to tell: the place of what is not there."""
-    if scene is None:
+    values = world.classes[part]
+    if values == POSITIONS and not getattr(scene, part.removesuffix("_at")):
         return IGNORED
-    if name.endswith("_at") and getattr(scene, name.removesuffix("_at")) is None:
-        return IGNORED
-    return CLASSES[name].index(getattr(scene, name))
+    return values.index(getattr(scene, part))

@@ -1,90 +1,116 @@
-"""The world that the embedded model knows: what a poster landscape may hold, and how people say it.
+"""The worlds that an embedded model may know: what a poster landscape may hold.
 
-A `Scene` is the truth of one picture; `render.py` draws it and `caption` describes it. Knows no pixels.
+A `Scene` is the truth of one picture; `render.py` draws it and `speech.py` describes it. Knows no pixels and no words.
+World 1 is that of the model that is shipped; world 2 holds world 1 and more, for a longer training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from random import Random
 from typing import Any
 
-Says = Callable[[float], bool]  # whether a detail is said that a caption has with this probability
-
-TIMES = ("day", "dawn", "sunset", "dusk", "night")
-TERRAINS = ("mountains", "snowy mountains", "hills", "dunes", "city", "islands")
-GROUNDS = ("lake", "sea", "river", "meadow", "flowers", "desert", "snow")
-THINGS = (
-    "pine trees",
-    "palm trees",
-    "birch trees",
-    "cabin",
-    "lighthouse",
-    "sailboat",
-    "cactus",
-    "tent",
-    "windmill",
-)
 POSITIONS = ("left", "middle", "right")
 LUMINARIES = ("sun", "full moon", "crescent moon")
 WATER = ("lake", "sea")
 DARK = ("dusk", "night")
+NEEDS = {"sailboat": WATER, "whale": ("sea",), "snowman": ("snow",)}  # the grounds of what does not stand on any
+ALONE = ("pine trees", "palm trees", "birch trees", "hot-air balloon", "whale", "bridge")  # what is never counted
+GREEN = ("meadow", "flowers", "river", "lake", "vineyard")  # grounds on which a season is seen
+COLORED = ("neon", "risograph", "mezzotint")  # styles that have inks of their own
+DRY = ("desert", "savanna")
+PRESENT: tuple[Any, ...] = (False, True)
 
-SAY_TIME = {
-    "day": ("by day", "on a clear day", "at noon", "in daylight"),
-    "dawn": ("at dawn", "at sunrise", "in the morning"),
-    "sunset": ("at sunset", "at sundown", "in the evening"),
-    "dusk": ("at dusk", "at twilight"),
-    "night": ("at night", "by night"),
-}
-SAY_TERRAIN = {
-    "mountains": ("mountains", "a mountain range"),
-    "snowy mountains": ("snowy mountains", "snowy peaks", "snow-capped mountains"),
-    "hills": ("hills", "green hills", "rolling hills"),
-    "dunes": ("dunes", "sand dunes"),
-    "city": ("a city", "a city skyline", "a town"),
-    "islands": ("islands",),
-}
-SAY_GROUND = {
-    "lake": ("by a lake", "behind a lake", "beside a lake"),
-    "sea": ("by the sea", "by the ocean", "at the beach"),
-    "river": ("along a river", "by a river", "with a river"),
-    "meadow": ("behind a meadow", "in a green meadow", "on the grass"),
-    "flowers": ("behind a field of flowers", "with flowers", "in a field of flowers"),
-    "desert": ("in the desert", "in a desert"),
-    "snow": ("in the snow", "in winter", "in a snowy field"),
-}
-SAY_THING = {
-    "pine trees": ("pine trees", "pines", "fir trees"),
-    "palm trees": ("palm trees", "palms"),
-    "birch trees": ("birch trees", "birches"),
-    "cabin": ("a cabin", "a hut", "a house"),
-    "lighthouse": ("a lighthouse",),
-    "sailboat": ("a sailboat", "a boat", "a sailing boat"),
-    "cactus": ("a cactus",),
-    "tent": ("a tent",),
-    "windmill": ("a windmill",),
-}
-SAY_POSITION = {
-    "left": ("on the left",),
-    "middle": ("in the middle", "in the center"),
-    "right": ("on the right",),
-}
-SAY_LUMINARY = {
-    "sun": ("the sun", "a sun"),
-    "full moon": ("a full moon", "the moon"),
-    "crescent moon": ("a crescent moon",),
-}
-SAY_CLOUDS = ("clouds", "a cloudy sky")
-SAY_STARS = ("stars", "a starry sky")
-SAY_AURORA = ("northern lights", "an aurora")
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What there is to choose from. With nothing in `styles`, `weathers` and so on, no scene has any."""
+
+    times: tuple[str, ...]
+    terrains: tuple[str, ...]
+    grounds: tuple[str, ...]
+    things: tuple[str, ...]
+    weathers: tuple[str, ...] = ()
+    seasons: tuple[str, ...] = ()
+    styles: tuple[str, ...] = ()
+    palettes: tuple[str, ...] = ()
+    counts: tuple[int, ...] = (1,)
+    sizes: tuple[str, ...] = ()
+    has_birds: bool = False
+
+    @property
+    def classes(self) -> dict[str, tuple[Any, ...]]:
+        """Return the values that each part of a scene can have, for those that read it; what never varies is absent."""
+        every: dict[str, tuple[Any, ...]] = {
+            "time": self.times,
+            "terrain": self.terrains,
+            "ground": self.grounds,
+            "thing": (*self.things, None),
+            "thing_at": POSITIONS,
+            "luminary": (*LUMINARIES, None),
+            "luminary_at": POSITIONS,
+            "weather": (*self.weathers, None),
+            "season": (*self.seasons, None),
+            "style": (*self.styles, None),
+            "palette": (*self.palettes, None),
+            "count": self.counts,
+            "size": (*self.sizes, None),
+            "birds": PRESENT if self.has_birds else (False,),
+        }
+        return {part: values for part, values in every.items() if len(values) > 1}
+
+
+FIRST_WORLD = World(
+    times=("day", "dawn", "sunset", "dusk", "night"),
+    terrains=("mountains", "snowy mountains", "hills", "dunes", "city", "islands"),
+    grounds=("lake", "sea", "river", "meadow", "flowers", "desert", "snow"),
+    things=(
+        "pine trees",
+        "palm trees",
+        "birch trees",
+        "cabin",
+        "lighthouse",
+        "sailboat",
+        "cactus",
+        "tent",
+        "windmill",
+    ),
+)
+SECOND_WORLD = World(
+    times=FIRST_WORLD.times,
+    terrains=(*FIRST_WORLD.terrains, "forest", "volcano", "canyon", "pyramids", "village"),
+    grounds=(*FIRST_WORLD.grounds, "vineyard", "wheat", "savanna"),
+    things=(
+        *FIRST_WORLD.things,
+        "oak tree",
+        "castle",
+        "church",
+        "barn",
+        "rocket",
+        "deer",
+        "snowman",
+        "whale",
+        "hot-air balloon",
+        "bridge",
+    ),
+    weathers=("rain", "snowfall", "fog", "storm"),
+    seasons=("autumn", "spring"),
+    styles=("pastel", "papercut", "woodcut", "mezzotint", "risograph", "neon", "pixel art"),
+    palettes=("blue and gold", "red and cream", "purple and teal", "green and ivory", "pink and navy", "sepia"),
+    counts=(1, 2, 3),
+    sizes=("small", "large"),
+    has_birds=True,
+)
+WORLDS = {1: FIRST_WORLD, 2: SECOND_WORLD}
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What one picture shows. `thing_at` and `luminary_at` are meaningless where there is no thing or luminary."""
+    """What one picture shows. `thing_at` and `luminary_at` are meaningless where there is no thing or luminary.
+
+    `count` things stand side by side, `thing_at` is then that of their middle.
+    """
 
     time: str
     terrain: str
@@ -96,21 +122,29 @@ class Scene:
     clouds: bool
     stars: bool
     aurora: bool
+    weather: str | None = None
+    season: str | None = None
+    style: str | None = None
+    palette: str | None = None
+    count: int = 1
+    size: str | None = None
+    birds: bool = False
 
 
-def sample_scene(rng: Random) -> Scene:
+def sample_scene(rng: Random, world: World = FIRST_WORLD) -> Scene:
     """Draw a scene that a poster could show: boats are on water, moons at dusk and night, the sun never at night."""
-    time = rng.choice(TIMES)
-    terrain = rng.choice(TERRAINS)
-    ground = rng.choice(WATER if terrain == "islands" else GROUNDS)
-    thing = rng.choice(THINGS) if rng.random() < 0.8 else None
-    if thing == "sailboat" and ground not in WATER:
-        ground = rng.choice(WATER)
+    time = rng.choice(world.times)
+    terrain = rng.choice(world.terrains)
+    ground = rng.choice(WATER if terrain == "islands" else world.grounds)
+    thing = rng.choice(world.things) if rng.random() < 0.8 else None
+    if thing in NEEDS and ground not in NEEDS[thing]:
+        grounds = [name for name in NEEDS[thing] if terrain != "islands" or name in WATER]
+        ground, thing = (rng.choice(grounds), thing) if grounds else (ground, None)
     dark = time in DARK
-    luminaries = LUMINARIES[1:] if dark else LUMINARIES[:1]
+    luminaries = _luminaries(time)[:-1]
     aurora = dark and rng.random() < 0.25
     luminary = rng.choice(luminaries) if rng.random() < (0.3 if aurora else 0.6) else None
-    return Scene(
+    scene = Scene(
         time=time,
         terrain=terrain,
         ground=ground,
@@ -122,117 +156,74 @@ def sample_scene(rng: Random) -> Scene:
         stars=dark and rng.random() < (0.7 if time == "night" else 0.3),
         aurora=aurora,
     )
+    return scene if world == FIRST_WORLD else _enriched(scene, rng, world)
 
 
-def variant(scene: Scene, rng: Random) -> Scene:
-    """Return a scene that differs in one part: what is in front, where, the luminary's place, stars, clouds.
+def _luminaries(time: str) -> tuple[Any, ...]:
+    """What can shine at a time of day, or nothing."""
+    return (*LUMINARIES[1:], None) if time in DARK else (*LUMINARIES[:1], None)
+
+
+def _enriched(scene: Scene, rng: Random, world: World) -> Scene:
+    """Add what only the later worlds have; each addition to few scenes, so that most stay calm."""
+    weather = rng.choice(world.weathers) if rng.random() < 0.2 else None
+    if weather in ("rain", "snowfall") and scene.ground in DRY:
+        weather = "fog"
+    if weather:  # which hides the sky
+        scene = replace(scene, luminary=None, stars=False, aurora=False, clouds=False)
+    style = rng.choice(world.styles) if rng.random() < 0.5 else None
+    return replace(
+        scene,
+        weather=weather,
+        season=rng.choice(world.seasons) if scene.ground in GREEN and rng.random() < 0.25 else None,
+        style=style,
+        palette=rng.choice(world.palettes) if style not in COLORED and rng.random() < 0.2 else None,
+        count=_count(scene, rng, world),
+        size=rng.choice(world.sizes) if scene.thing and rng.random() < 0.2 else None,
+        birds=weather is None and scene.time not in DARK and rng.random() < 0.2,
+    )
+
+
+def _count(scene: Scene, rng: Random, world: World) -> int:
+    return rng.choice(world.counts) if scene.thing and scene.thing not in ALONE and rng.random() < 0.35 else 1
+
+
+def variant(scene: Scene, rng: Random, world: World = FIRST_WORLD) -> Scene:
+    """Return a scene that differs in one part: what is in front, where, the luminary's place, stars, clouds, style...
 
     Training on both side by side, with equal noise, shows what a word changes and nothing else.
     """
-    changes = [("thing", _others(_things_on(scene.ground), scene.thing), 5)]
-    if not scene.aurora:
-        changes.append(("clouds", [not scene.clouds], 1))
+    changes = [("thing", _others(_things_on(scene, world), scene.thing), 5)]
+    if not scene.aurora and scene.weather is None:
+        changes.append(("clouds", [not scene.clouds], 3))
     if scene.thing:
-        changes += [("thing_at", _others(POSITIONS, scene.thing_at), 8), ("thing", [None], 1)]
+        changes.append(("thing_at", _others(POSITIONS, scene.thing_at), 8))
+        if scene.count == 1 and scene.size is None:
+            changes.append(("thing", [None], 1))
+        if scene.thing not in ALONE:
+            changes.append(("count", _others(world.counts, scene.count), 3))
+        changes.append(("size", _others((*world.sizes, None), scene.size), 2))
     if scene.luminary:
-        changes.append(("luminary_at", _others(POSITIONS, scene.luminary_at), 4))
-    if scene.time in DARK:
-        changes.append(("stars", [not scene.stars], 2))
-    part, values, _ = rng.choices(changes, [weight for *_, weight in changes])[0]
+        changes.append(("luminary_at", _others(POSITIONS, scene.luminary_at), 6))
+    if scene.weather is None:
+        changes.append(("luminary", _others(_luminaries(scene.time), scene.luminary), 3))
+        if scene.time in DARK:
+            changes.append(("stars", [not scene.stars], 4))
+    if scene.palette is None:
+        changes.append(("style", _others((*world.styles, None), scene.style), 2))
+    possible = [change for change in changes if change[1]]
+    part, values, _ = rng.choices(possible, [weight for *_, weight in possible])[0]
     changed: dict[str, Any] = {part: rng.choice(values)}
     return replace(scene, **changed)
 
 
-def _things_on(ground: str) -> list[str]:
-    return [thing for thing in THINGS if thing != "sailboat" or ground in WATER]
+def _things_on(scene: Scene, world: World) -> list[str]:
+    return [
+        thing
+        for thing in world.things
+        if scene.ground in NEEDS.get(thing, world.grounds) and (thing not in ALONE or scene.count == 1)
+    ]
 
 
-def _others(values: Sequence[str], now: str | None) -> list[Any]:
-    return [value for value in values if value != now]
-
-
-def caption(scene: Scene, rng: Random, *, omissions: float = 1.0) -> str:
-    """Describe a scene as a person would, leaving out a detail now and then; never with 0 `omissions`.
-
-    What is left out is nevertheless in the picture, so the model also learns to choose for itself.
-    """
-    says = partial(_says, rng, omissions)
-    terrain = rng.choice(SAY_TERRAIN[scene.terrain])
-    ground = rng.choice(SAY_GROUND[scene.ground])
-    time = rng.choice(SAY_TIME[scene.time]) if says(0.93) else ""
-    thing = _thing(scene, rng, says)
-    sky = _sky(scene, rng, says)
-    order = rng.random()
-    if order < 0.45:
-        return _words(f"{terrain} {ground} {time}", _with(thing, sky))
-    if order < 0.65:
-        return _words(f"{time}," if time else "", terrain, ground, _with(thing, sky))
-    if order < 0.85 and thing:
-        behind = f", {terrain} behind" if says(0.85) else ""
-        return _words(f"{_words(thing, ground, time)}{behind}", f", {_list(sky)}" if sky else "")
-    keywords = [part for part in (terrain, ground, time, thing, *sky) if part]
-    head, tail = keywords[:1], keywords[1:]
-    rng.shuffle(tail)
-    return ", ".join(head + tail)
-
-
-def _says(rng: Random, omissions: float, share: float) -> bool:
-    return rng.random() < 1 - omissions * (1 - share)
-
-
-def _thing(scene: Scene, rng: Random, says: Says) -> str:
-    if scene.thing is None:
-        return ""
-    where = rng.choice(SAY_POSITION[scene.thing_at]) if says(0.92) else ""
-    return _words(rng.choice(SAY_THING[scene.thing]), where)
-
-
-def _sky(scene: Scene, rng: Random, says: Says) -> list[str]:
-    said = []
-    if scene.luminary and says(0.95):
-        where = rng.choice(SAY_POSITION[scene.luminary_at]) if says(0.88) else ""
-        said.append(_words(rng.choice(SAY_LUMINARY[scene.luminary]), where))
-    for present, ways in ((scene.clouds, SAY_CLOUDS), (scene.stars, SAY_STARS), (scene.aurora, SAY_AURORA)):
-        if present and says(0.95):
-            said.append(rng.choice(ways))
-    rng.shuffle(said)
-    return said
-
-
-def _with(thing: str, sky: list[str]) -> str:
-    parts = [thing, *sky] if thing else sky
-    return f"with {_list(parts)}" if parts else ""
-
-
-def _list(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _words(*parts: str) -> str:
-    return " ".join(" ".join(part for part in parts if part).split()).replace(" ,", ",")
-
-
-def vocabulary() -> dict[str, list[str]]:
-    """Return every way of saying each kind of thing, for the page that shows what the model knows."""
-    return {
-        "times of day": _flat(SAY_TIME),
-        "in the distance": _flat(SAY_TERRAIN),
-        "the ground": _flat(SAY_GROUND),
-        "in front": _flat(SAY_THING),
-        "positions": _flat(SAY_POSITION),
-        "the sky": [*_flat(SAY_LUMINARY), *SAY_CLOUDS, *SAY_STARS, *SAY_AURORA],
-    }
-
-
-def grammar_words(captions: int = 2000) -> list[str]:
-    """Return the words that only join the things named in `vocabulary`."""
-    named = {word for ways in vocabulary().values() for way in ways for word in way.split()}
-    said = set()
-    for number in range(captions):
-        rng = Random(number)
-        said.update(caption(sample_scene(rng), rng).replace(",", " ").split())
-    return sorted(said - named)
-
-
-def _flat(ways: dict[str, tuple[str, ...]]) -> list[str]:
-    return [way for group in ways.values() for way in group]
+def _others(values: Sequence[Any], now: Any) -> list[Any]:
+    return [value for value in values if value != now] if len(values) > 1 else []

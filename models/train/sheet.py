@@ -8,33 +8,32 @@ from pathlib import Path
 from random import Random
 
 from PIL import Image, ImageDraw, ImageFont
-from tqdm import tqdm
 
+from ..checkpoint.facts import inspect
 from ..checkpoint.folder import load
-from ..jobs import txt2img
-from ..pixels import to_rgb_bytes
-from ..recipe import Recipe
-from ..run import run
+from .gallery import draw, recipes_of
 from .pictures import HELD_OUT, scene_of
-from .scene import caption
+from .scene import FIRST_WORLD, World
+from .speech import caption
 
 COLUMNS = 6
 TEXT_HEIGHT = 58
 
 
-def held_out_prompts(count: int) -> list[str]:
+def held_out_prompts(count: int, world: World = FIRST_WORLD) -> list[str]:
     """Return captions of scenes that are never trained on."""
-    return [caption(scene_of(HELD_OUT + 20_000 + i), Random(i)) for i in range(count)]
+    return [caption(scene_of(HELD_OUT + 20_000 + i, world), Random(i)) for i in range(count)]
+
+
+def examples_of(checkpoint: Path) -> list[str]:
+    """Return the prompts that a checkpoint folder gives as examples."""
+    return list(inspect(checkpoint).examples)
 
 
 def sheet(checkpoint: Path, prompts: Sequence[str], target: Path, **options: object) -> None:
     """Draw each prompt with the checkpoint's defaults, changed by `options`, at the seed of its number."""
     bundle = load(checkpoint)
-    pictures = []
-    for seed, prompt in enumerate(tqdm(prompts, "sheet")):
-        recipe = Recipe.model_validate({**bundle.defaults, "prompt": prompt, "seed": seed, **options})
-        pixels = to_rgb_bytes(run(txt2img(recipe, bundle), bundle))
-        pictures.append(Image.frombytes("RGB", (recipe.width, recipe.height), pixels))
+    pictures = [Image.fromarray(picture) for picture in draw(bundle, recipes_of(bundle, prompts, **options), "sheet")]
     compose(pictures, prompts).save(target)
 
 

@@ -7,62 +7,23 @@ from random import Random
 
 import skia
 
-from .palette import Color, Light
+from .more_things import MORE
+from .palette import Light
+from .pen import LIT, Pen
 
-LIT = (255, 214, 110)
 
-
-def draw_thing(canvas: skia.Canvas, thing: str, x: float, base: float, light: Light, rng: Random) -> None:
-    """Draw `thing` standing at (`x`, `base`)."""
+def draw_thing(
+    canvas: skia.Canvas, thing: str, foot: tuple[float, float], scale: float, light: Light, rng: Random
+) -> None:
+    """Draw `thing` standing at `foot`."""
     canvas.save()
-    canvas.translate(x, base)
-    scale = rng.uniform(0.9, 1.08)
+    canvas.translate(*foot)
     canvas.scale(scale, scale)
-    DRAW[thing](_Pen(canvas, light), rng)
+    DRAW[thing](Pen(canvas, light), rng)
     canvas.restore()
 
 
-class _Pen:
-    """A canvas whose colours are seen in the scene's light; things in front keep some colour even at night."""
-
-    def __init__(self, canvas: skia.Canvas, light: Light) -> None:
-        self.canvas, self.light = canvas, light
-        self.dark = light.ambient[0] < 0.6
-
-    def paint(self, color: tuple[float, ...], glow: bool = False) -> skia.Paint:
-        seen = color if glow else self._seen(color)
-        return skia.Paint(AntiAlias=True, Color4f=skia.Color4f(*(c / 255 for c in seen), 1))
-
-    def _seen(self, color: tuple[float, ...]) -> Color:
-        r, g, b = (c * (0.25 + 0.75 * a) for c, a in zip(color, self.light.ambient, strict=True))
-        return r, g, b
-
-    def polygon(self, points: list[tuple[float, float]], color: tuple[float, ...], glow: bool = False) -> None:
-        path = skia.Path()
-        path.addPoly([skia.Point(x, y) for x, y in points], True)
-        self.canvas.drawPath(path, self.paint(color, glow))
-
-    def rect(self, x: float, y: float, w: float, h: float, color: tuple[float, ...], glow: bool = False) -> None:
-        self.canvas.drawRect(skia.Rect(x, y, x + w, y + h), self.paint(color, glow))
-
-    def oval(self, x: float, y: float, rx: float, ry: float, color: tuple[float, ...]) -> None:
-        self.canvas.drawOval(skia.Rect(x - rx, y - ry, x + rx, y + ry), self.paint(color))
-
-    def line(self, points: list[tuple[float, float]], width: float, color: tuple[float, ...]) -> None:
-        paint = self.paint(color)
-        paint.setStyle(skia.Paint.kStroke_Style)
-        paint.setStrokeWidth(width)
-        paint.setStrokeCap(skia.Paint.kRound_Cap)
-        paint.setStrokeJoin(skia.Paint.kRound_Join)
-        path = skia.Path()
-        path.addPoly([skia.Point(x, y) for x, y in points], False)
-        self.canvas.drawPath(path, paint)
-
-    def window(self, x: float, y: float, w: float, h: float) -> None:
-        self.rect(x, y, w, h, LIT if self.dark else (150, 200, 226), glow=self.dark)
-
-
-def _pines(pen: _Pen, rng: Random) -> None:
+def _pines(pen: Pen, rng: Random) -> None:
     for dx, height in ((-0.12, 0.36), (0.12, 0.4), (0.0, 0.5)):
         h = height * rng.uniform(0.94, 1.06)
         pen.rect(dx - 0.014, -0.06, 0.028, 0.07, (96, 64, 44))
@@ -71,7 +32,7 @@ def _pines(pen: _Pen, rng: Random) -> None:
             pen.polygon([(dx, top), (dx - half, top + h * 0.4), (dx + half, top + h * 0.4)], (30, 96 - level * 6, 68))
 
 
-def _palms(pen: _Pen, rng: Random) -> None:
+def _palms(pen: Pen, rng: Random) -> None:
     for lean, height in ((-0.09, 0.42), (0.1, 0.5)):
         h = height * rng.uniform(0.94, 1.06)
         trunk = [(lean * 0.3 + lean * t * t, -h * t) for t in (0, 0.25, 0.5, 0.75, 1)]
@@ -84,7 +45,7 @@ def _palms(pen: _Pen, rng: Random) -> None:
             pen.line([(x, y), knee, tip], 0.024, (44, 132, 66))
 
 
-def _birches(pen: _Pen, rng: Random) -> None:
+def _birches(pen: Pen, rng: Random) -> None:
     for dx, height in ((-0.13, 0.42), (0.0, 0.5), (0.13, 0.44)):
         h = height * rng.uniform(0.94, 1.06)
         pen.rect(dx - 0.013, -h * 0.75, 0.026, h * 0.75, (242, 240, 232))
@@ -93,7 +54,7 @@ def _birches(pen: _Pen, rng: Random) -> None:
         pen.oval(dx, -h * 0.72, 0.062, h * 0.28, (236, 178, 56))
 
 
-def _cabin(pen: _Pen, _: Random) -> None:
+def _cabin(pen: Pen, _: Random) -> None:
     pen.rect(0.08, -0.34, 0.045, 0.12, (110, 84, 78))
     pen.rect(-0.16, -0.19, 0.32, 0.2, (172, 92, 58))
     pen.polygon([(-0.21, -0.18), (0.0, -0.36), (0.21, -0.18)], (98, 46, 40))
@@ -102,7 +63,7 @@ def _cabin(pen: _Pen, _: Random) -> None:
         pen.window(x, -0.14, 0.06, 0.06)
 
 
-def _lighthouse(pen: _Pen, rng: Random) -> None:
+def _lighthouse(pen: Pen, rng: Random) -> None:
     h = 0.52 * rng.uniform(0.94, 1.04)
     pen.oval(0, 0.01, 0.13, 0.035, (104, 98, 98))
     for stripe in range(5):
@@ -115,27 +76,27 @@ def _lighthouse(pen: _Pen, rng: Random) -> None:
     pen.polygon([(-0.042, -h - 0.06), (0, -h - 0.105), (0.042, -h - 0.06)], (150, 40, 40))
 
 
-def _sailboat(pen: _Pen, _: Random) -> None:
+def _sailboat(pen: Pen, _: Random) -> None:
     pen.rect(-0.006, -0.4, 0.012, 0.37, (92, 66, 50))
     pen.polygon([(0.012, -0.39), (0.012, -0.075), (0.17, -0.075)], (252, 250, 244))
     pen.polygon([(-0.014, -0.34), (-0.014, -0.075), (-0.13, -0.075)], (240, 120, 84))
     pen.polygon([(-0.17, -0.055), (0.19, -0.055), (0.13, 0.02), (-0.12, 0.02)], (150, 62, 50))
 
 
-def _cactus(pen: _Pen, rng: Random) -> None:
+def _cactus(pen: Pen, rng: Random) -> None:
     h, green = 0.46 * rng.uniform(0.92, 1.06), (52, 142, 78)
     pen.line([(0, 0), (0, -h)], 0.085, green)
     pen.line([(0, -h * 0.35), (-0.12, -h * 0.35), (-0.12, -h * 0.72)], 0.055, green)
     pen.line([(0, -h * 0.5), (0.12, -h * 0.5), (0.12, -h * 0.85)], 0.055, green)
 
 
-def _tent(pen: _Pen, _: Random) -> None:
+def _tent(pen: Pen, _: Random) -> None:
     pen.polygon([(-0.2, 0.01), (0.02, -0.27), (0.2, 0.01)], (240, 126, 44))
     pen.polygon([(0.02, -0.27), (0.2, 0.01), (0.25, -0.02)], (196, 86, 34))
     pen.polygon([(-0.06, 0.01), (0.01, -0.16), (0.075, 0.01)], LIT if pen.dark else (92, 48, 36), glow=pen.dark)
 
 
-def _windmill(pen: _Pen, rng: Random) -> None:
+def _windmill(pen: Pen, rng: Random) -> None:
     pen.polygon([(-0.095, 0.01), (0.095, 0.01), (0.058, -0.34), (-0.058, -0.34)], (246, 238, 222))
     pen.polygon([(-0.068, -0.335), (0, -0.42), (0.068, -0.335)], (164, 62, 48))
     pen.rect(-0.026, -0.1, 0.052, 0.11, (104, 66, 48))
@@ -159,4 +120,5 @@ DRAW = {
     "cactus": _cactus,
     "tent": _tent,
     "windmill": _windmill,
+    **MORE,
 }

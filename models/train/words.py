@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Self
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from .. import bpe
 from ..text import BOS, EOS, CompactVocabulary, Tokenizer, build_text_model
-from . import shapes
-from .scene import caption, sample_scene, vocabulary
+from .design import Design
+from .scene import WORLDS, sample_scene
+from .speech import caption, vocabulary
 
 if TYPE_CHECKING:
     from transformers.models.clip.modeling_clip import CLIPTextModel
@@ -32,18 +33,14 @@ class Words:
     tokenizer: Tokenizer
 
     @classmethod
-    def of_grammar(cls) -> Self:
-        """Collect the tokens of all that a caption can say."""
-        texts = {way for ways in vocabulary().values() for way in ways}
-        for number in range(CAPTIONS):
-            rng = Random(number)
-            texts.add(caption(sample_scene(rng), rng))
-        ids = sorted({token for text in texts for token in bpe.encode(text)})
+    def of_grammar(cls, design: Design) -> Self:
+        """Take the tokens of all that a caption can say in the design's world."""
+        ids = _tokens_of(design.world)
         compact = CompactVocabulary(ids=(*ids, BOS, EOS), bos=len(ids), eos=len(ids) + 1, pad=len(ids) + 1)
-        return cls(compact, Tokenizer(max_tokens=shapes.CONTEXT, vocabulary=compact))
+        return cls(compact, Tokenizer(max_tokens=design.context, vocabulary=compact))
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """Return rows (B, CONTEXT), int64."""
+        """Return rows (B, context), int64."""
         return torch.stack([self._tokens(text) for text in texts])
 
     @lru_cache(maxsize=200_000)  # noqa: B019
@@ -61,7 +58,7 @@ class Words:
         (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in self._merges))
         config = {
             "tokenizer_class": "CLIPTokenizer",
-            "model_max_length": shapes.CONTEXT,
+            "model_max_length": self.tokenizer.max_tokens,
             "bos_token": _SPECIAL[BOS],
             "eos_token": _SPECIAL[EOS],
             "pad_token": _SPECIAL[EOS],
@@ -102,14 +99,24 @@ class Words:
         return [pair for pair in merges if pair[0] + pair[1] in wanted]
 
 
+@cache
+def _tokens_of(world: int) -> tuple[int, ...]:
+    """Collect the CLIP ids of the vocabulary and of many captions of a world, ascending."""
+    texts = {way for ways in vocabulary(WORLDS[world]).values() for way in ways}
+    for number in range(CAPTIONS):
+        rng = Random(number)
+        texts.add(caption(sample_scene(rng, WORLDS[world]), rng))
+    return tuple(sorted({token for text in texts for token in bpe.encode(text)}))
+
+
 _SPECIAL = {BOS: "<|startoftext|>", EOS: "<|endoftext|>"}
 
 
-def text_model(words: Words) -> CLIPTextModel:
+def text_model(design: Design, words: Words) -> CLIPTextModel:
     """Build the text encoder over the compact vocabulary, with fresh weights."""
     compact = words.vocabulary
     return build_text_model(
-        shapes.TEXT
+        design.text
         | {
             "vocab_size": len(compact.ids),
             "bos_token_id": compact.bos,

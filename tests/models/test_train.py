@@ -16,13 +16,15 @@ from models.checkpoint.folder import load
 from models.jobs import txt2img
 from models.recipe import Recipe
 from models.run import run
-from models.train import decoder, diffusion, latents
+from models.train import decoder, diffusion, pairs
+from models.train.design import SMALL
 from models.train.export import EXAMPLES, export_folder
 from models.train.pictures import HELD_OUT, picture_of, scene_of, to_pixels
 from models.train.plan import Plan
 from models.train.principal import Principal, autoencoder
 from models.train.render import render
-from models.train.scene import TERRAINS, THINGS, TIMES, Scene, caption, grammar_words, sample_scene, vocabulary
+from models.train.scene import FIRST_WORLD, NEEDS, WATER, WORLDS, Scene, World, sample_scene, variant
+from models.train.speech import caption, grammar_words, vocabulary
 from models.train.words import Words
 
 SCENE = Scene("sunset", "snowy mountains", "lake", "cabin", "left", "sun", "right", True, False, False)
@@ -39,11 +41,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, principal: Principal) -> It
     folder = tmp_path_factory.mktemp("train")
     principal.save(folder / "principal.safetensors")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latents, "CHUNK", 20)
-        patch.setattr(decoder, "PICTURES", 4)
-        latents.encode(principal, folder / "latents", range(2))
-        diffusion.Run(folder, Plan(steps=2, decay=1, batch=2)).train()
-        decoder.train(folder, Plan(steps=2, decay=1, batch=2))
+        patch.setattr(pairs, "CHUNK", 10)
+        patch.setattr(pairs, "PART", 5)
+        decoder.save(autoencoder(principal), folder)
+        pairs.write(principal.encode_pictures, SMALL, folder / "pairs", 2, workers=1)
+        diffusion.Run(folder, SMALL, Plan(steps=2, batch=2)).train()
+        decoder.Decoding(folder, SMALL, Plan(steps=2, batch=2)).train(pictures=4, workers=1)
         yield folder
 
 
@@ -62,12 +65,49 @@ def test_each_part_of_a_scene_is_seen(field: str) -> None:
     assert (np.abs(difference).max(axis=2) > 20).mean() > 0.01
 
 
-def test_scenes_hold_together() -> None:
+@pytest.mark.parametrize("world", WORLDS.values())
+def test_scenes_hold_together(world: World) -> None:
     for number in range(2000):
-        scene = sample_scene(Random(number))
-        assert scene.thing != "sailboat" or scene.ground in ("lake", "sea")
+        scene = sample_scene(Random(number), world)
+        assert scene.ground in NEEDS.get(scene.thing or "", world.grounds)
+        assert scene.terrain != "islands" or scene.ground in WATER
         assert scene.luminary != "sun" or scene.time not in ("dusk", "night")
         assert not scene.stars or scene.time in ("dusk", "night")
+
+
+@pytest.mark.parametrize("world", WORLDS.values())
+def test_a_variant_differs_in_one_part(world: World) -> None:
+    for number in range(500):
+        scene = sample_scene(Random(number), world)
+        other = variant(scene, Random(number), world)
+        assert sum(getattr(scene, part) != getattr(other, part) for part in Scene.__slots__) == 1
+
+
+def test_a_scene_is_drawn_alike_but_for_the_part_that_differs() -> None:
+    moved, starry = (
+        Scene(**{name: getattr(SCENE, name) for name in Scene.__slots__} | change)
+        for change in ({"thing_at": "right"}, {"stars": True})
+    )
+    original = render(SCENE, Random(1), 64).astype(int)
+
+    assert np.abs(render(moved, Random(1), 64) - original)[:20].max() == 0  # the sky
+    assert np.abs(render(starry, Random(1), 64) - original)[44:].max() == 0  # the ground
+
+
+def test_the_first_world_has_nothing_of_the_second() -> None:
+    plain = (None, None, None, None, 1, None, False)
+    for number in range(500):
+        scene = sample_scene(Random(number))
+        assert (
+            scene.weather, scene.season, scene.style, scene.palette, scene.count, scene.size, scene.birds
+        ) == plain  # fmt: skip
+
+
+def test_a_caption_without_omissions_says_where() -> None:
+    for number in range(200):
+        said = caption(SCENE, Random(number), omissions=0)
+        assert "on the left" in said
+        assert "on the right" in said
 
 
 def test_captions_name_what_is_there_and_nothing_else() -> None:
@@ -84,7 +124,7 @@ def test_captions_name_what_is_there_and_nothing_else() -> None:
 
 
 def test_the_words_of_every_caption_are_known() -> None:
-    words = Words.of_grammar()
+    words = Words.of_grammar(SMALL)
     known = {word for ways in vocabulary().values() for way in ways for word in way.split()} | set(grammar_words())
 
     for number in range(HELD_OUT, HELD_OUT + 300):
@@ -95,7 +135,7 @@ def test_the_words_of_every_caption_are_known() -> None:
 
 
 def test_no_caption_is_too_long() -> None:
-    words = Words.of_grammar()
+    words = Words.of_grammar(SMALL)
     longest = [caption(scene_of(number), Random(number)) for number in range(2000)]
 
     assert all(words.tokens([said])[0, -1] == words.vocabulary.pad for said in longest)
@@ -132,7 +172,7 @@ def test_the_first_latent_is_the_coarsest(principal: Principal) -> None:
 
 
 def test_training_resumes_where_it_stopped(folder: Path) -> None:
-    resumed = diffusion.Run(folder, Plan(steps=3, decay=1, batch=2))
+    resumed = diffusion.Run(folder, SMALL, Plan(steps=3, batch=2))
     assert (resumed.step, resumed.samples) == (2, 4)
 
     resumed.train()
@@ -143,20 +183,20 @@ def test_training_resumes_where_it_stopped(folder: Path) -> None:
 
 
 def test_the_loss_of_a_perfect_prediction_is_nothing(folder: Path) -> None:
-    trained = diffusion.Run(folder, Plan(steps=2, decay=1))
+    trained = diffusion.Run(folder, SMALL, Plan(steps=2))
     latent, noise = torch.full((3, 16, 2, 2), 0.5), torch.full((3, 16, 2, 2), -1.5)
     timestep = torch.tensor([0, 500, 999])
-    alpha = trained.schedule.alphas_cumprod[timestep][:, None, None, None]
+    alpha = trained.alphas[timestep][:, None, None, None]
 
     class Oracle(torch.nn.Module):
         def forward(self, *_: torch.Tensor) -> torch.Tensor:
             return alpha.sqrt() * noise - (1 - alpha).sqrt() * latent
 
-    assert float(trained.loss(Oracle(), latent, noise, timestep, torch.zeros(3, 32, 192))) == 0
+    assert float(trained.loss(Oracle(), latent, noise, timestep, torch.zeros(3, 32, 192), torch.ones(3, 1, 2, 2))) == 0
 
 
 def test_an_export_loads_and_draws(folder: Path, tmp_path: Path) -> None:
-    export_folder(folder, tmp_path / "embedded")
+    export_folder(folder, SMALL, tmp_path / "embedded")
 
     bundle = load(tmp_path / "embedded")
     recipe = Recipe.model_validate({**bundle.defaults, "prompt": EXAMPLES[0], "seed": 1, "steps": 2})
@@ -168,7 +208,7 @@ def test_an_export_loads_and_draws(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_exported_tokenizer_is_clips_for_the_known_words(tmp_path: Path) -> None:
-    words = Words.of_grammar()
+    words = Words.of_grammar(SMALL)
     words.save(tmp_path)
 
     theirs = CLIPTokenizer.from_pretrained(tmp_path)(EXAMPLES, padding="max_length", max_length=32).input_ids
@@ -179,11 +219,11 @@ def test_the_exported_tokenizer_is_clips_for_the_known_words(tmp_path: Path) -> 
 def test_every_thing_time_and_terrain_has_a_word() -> None:
     said = {way for ways in vocabulary().values() for way in ways}
 
-    for name in (*THINGS, *TERRAINS, *(time for time in TIMES)):
+    for name in (*FIRST_WORLD.things, *FIRST_WORLD.terrains, *FIRST_WORLD.times):
         assert any(name in way for way in said), name
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
-    plan = Plan(steps=1000, decay=400, learning_rate=1.0, warm_up=10)
+    plan = Plan(steps=1000, decay=0.4, learning_rate=1.0, warm_up=10)
 
     assert [round(plan.rate(step), 3) for step in (0, 4, 9, 500, 600, 800, 1000)] == [0.1, 0.5, 1, 1, 1, 0.5, 0]

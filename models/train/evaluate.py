@@ -1,0 +1,177 @@
+"""`evaluate`: the figures of the model card, from fixed seeds and captions that were never trained on.
+
+What a picture shows is read by a network that has seen rendered pictures only (`judge.py`), whose own accuracy on
+held-out renders stands beside each figure and bounds it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..bundle import Bundle
+from ..checkpoint.folder import load
+from . import judge
+from .gallery import draw, recipes_of
+from .pictures import HELD_OUT, picture_of, scene_of, to_pixels
+from .scene import Scene
+from .sheet import compose
+from .speech import caption
+
+EMBEDDED = Path(__file__).parent.parent / "embedded"
+STEPS = (4, 8, 12, 20, 30)
+SAMPLERS = ("ddim", "dpmpp_2m")
+GUIDANCE = (1.0, 2.0, 4.0, 8.0)
+PSNR_PICTURES = 64
+NAMED = ("time", "terrain", "ground", "thing", "thing_at", "luminary", "luminary_at", "clouds", "stars", "aurora")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Shares of pictures, 0..1: `parts` by part of the scene, `all` where all that was named is right, `doubled`
+    where the thing or the luminary stands there twice."""
+
+    parts: dict[str, float]
+    all: float
+    doubled: float
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure a checkpoint, print the figures as tables, write them and the pictures; returns the exit status."""
+    options = _parser().parse_args(argv)
+    folder: Path = options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    reader = judge.train(folder / "judge.safetensors", pictures=12_000, passes=5, workers=options.workers)
+    bundle = load(options.checkpoint)
+    figures: dict[str, Any] = {
+        "judge": judge.accuracy(reader, pictures=1000, workers=options.workers),
+        "psnr": psnr(bundle),
+        "seconds": seconds(bundle),
+    }
+    scenes = held_out(options.prompts)
+    pictures = _pictures(bundle, scenes)
+    figures["defaults"] = asdict(score(reader, pictures, scenes))
+    compose([Image.fromarray(p) for p in pictures[:48]], [_said(i, s) for i, s in enumerate(scenes[:48])]).save(
+        folder / "held-out.png"
+    )
+    if not options.short:
+        few = scenes[: options.prompts // 2]
+        figures["steps"] = _series(bundle, reader, few, {"sampler": SAMPLERS, "steps": STEPS}, folder / "steps.png")
+        figures["guidance"] = _series(bundle, reader, few, {"guidance_scale": GUIDANCE}, folder / "guidance.png")
+    (folder / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+    print(report(figures))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 -m app evaluate", description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, default=EMBEDDED, help="folder (default: the embedded model)")
+    parser.add_argument("--folder", type=Path, default=Path("build/evaluate"), help="for the results")
+    parser.add_argument("--prompts", type=int, default=128, help="how many pictures (default: %(default)s)")
+    parser.add_argument("--short", action="store_true", help="leave out the series over steps and guidance")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that render")
+    return parser
+
+
+def held_out(count: int) -> list[Scene]:
+    """Return scenes that are never trained on."""
+    return [scene_of(HELD_OUT + 20_000 + i) for i in range(count)]
+
+
+def _said(number: int, scene: Scene) -> str:
+    """Describe a scene with all that can be said of it."""
+    return caption(scene, Random(number), omissions=0)
+
+
+def _pictures(bundle: Bundle, scenes: Sequence[Scene], **options: object) -> list[NDArray[np.uint8]]:
+    prompts = [_said(number, scene) for number, scene in enumerate(scenes)]
+    return draw(bundle, recipes_of(bundle, prompts, **options), " ".join(map(str, options.values())) or "defaults")
+
+
+def score(reader: judge.Judge, pictures: Sequence[NDArray[np.uint8]], scenes: Sequence[Scene]) -> Score:
+    """Compare what the judge reads from pictures with the scenes that they were asked to show."""
+    right: dict[str, list[bool]] = {name: [] for name in NAMED}
+    whole, doubled = [], []
+    for read, scene in zip(reader.read(np.stack(pictures)), scenes, strict=True):
+        found = {name: read[name] == getattr(scene, name) for name in NAMED if is_named(scene, name)}
+        for name, is_right in found.items():
+            right[name].append(is_right)
+        whole.append(all(found.values()))
+        doubled.append(read["thing_twice"] or (scene.luminary is not None and read["luminary_twice"]))
+    parts = {name: float(np.mean(values)) for name, values in right.items() if values}
+    return Score(parts, float(np.mean(whole)), float(np.mean(doubled)))
+
+
+def is_named(scene: Scene, part: str) -> bool:
+    """Whether a full caption names this part; what is not there is not spoken of."""
+    return bool(getattr(scene, part.removesuffix("_at")))
+
+
+def _series(
+    bundle: Bundle, reader: judge.Judge, scenes: Sequence[Scene], options: dict[str, Sequence[Any]], sheet: Path
+) -> list[dict[str, Any]]:
+    """Score every combination of options; the sheet has a row for each and a column for each of six scenes."""
+    rows: list[dict[str, Any]] = [{}]
+    for name, values in options.items():
+        rows = [row | {name: value} for row in rows for value in values]
+    shown, results = [], []
+    for row in rows:
+        pictures = _pictures(bundle, scenes, **row)
+        shown += [(Image.fromarray(picture), str(row)) for picture in pictures[:6]]
+        results.append(row | asdict(score(reader, pictures, scenes)))
+    compose([picture for picture, _ in shown], [text for _, text in shown]).save(sheet)
+    return results
+
+
+@torch.no_grad()
+def psnr(bundle: Bundle) -> float:
+    """Return the mean PSNR in dB of the autoencoder over held-out renders."""
+    found = []
+    for number in range(PSNR_PICTURES):
+        pixels = to_pixels(np.stack([picture_of(HELD_OUT + 40_000 + number)]))
+        decoded = bundle.vae.decode(bundle.vae.encode(pixels)[0]).clamp(-1, 1)
+        found.append(-10 * float(((decoded - pixels) / 2).square().mean().log10()))
+    return float(np.mean(found))
+
+
+def seconds(bundle: Bundle) -> float:
+    """Return the median time of one picture alone with the defaults, over five, after one to warm up."""
+    times = []
+    for recipe in recipes_of(bundle, [_said(i, scene) for i, scene in enumerate(held_out(6))]):
+        started = time.perf_counter()
+        draw(bundle, [recipe], "time")
+        times.append(time.perf_counter() - started)
+    return float(np.median(times[1:]))
+
+
+def report(figures: dict[str, Any]) -> str:
+    """Say the figures as tables in Markdown."""
+    defaults, ceiling = figures["defaults"], figures["judge"]
+    lines = ["| part | right | judge on renders |", "|---|---|---|"]
+    lines += [f"| {part} | {share:.0%} | {ceiling[part]:.0%} |" for part, share in defaults["parts"].items()]
+    lines += [f"| all at once | {defaults['all']:.0%} | |", f"| something doubled | {defaults['doubled']:.0%} | |"]
+    lines += ["", f"autoencoder {figures['psnr']:.1f} dB; one picture {figures['seconds']:.2f} s"]
+    for title in ("steps", "guidance"):
+        rows = figures.get(title, [])
+        if rows:
+            names = [name for name in rows[0] if name not in ("parts", "all", "doubled")]
+            columns = [*names, "thing", "thing_at", "all at once", "doubled"]
+            lines += ["", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+            lines += [
+                f"| {' | '.join(str(row[name]) for name in names)} | {row['parts']['thing']:.0%} "
+                f"| {row['parts']['thing_at']:.0%} | {row['all']:.0%} | {row['doubled']:.0%} |"
+                for row in rows
+            ]
+    return "\n".join(lines)

@@ -1,0 +1,119 @@
+"""The stages of a training, in their order, each of which resumes where it stopped.
+
+Knows which stage needs how much of the time and how large its batches are on which device.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from . import decoder
+from . import pairs as drawn
+from .autoencoder import Autoencoding
+from .curves import curves
+from .decoder import Decoding
+from .design import Design
+from .diffusion import Run
+from .export import export_folder
+from .plan import Plan
+from .principal import Principal, autoencoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How long to train in all (`minutes`), and how much to render for it.
+
+    `steps` above 0 ends each stage after so many, whatever the time; for rehearsals and tests.
+    """
+
+    minutes: float
+    pictures: int  # for the autoencoder
+    chunks: int  # of pairs for the U-Net
+    batch: int
+    autoencoder_batch: int
+    steps: int = 0
+    learning_rate: float = 8e-4
+    is_compiled: bool = False
+
+
+CPU_BUDGET = Budget(minutes=120, pictures=4000, chunks=40, batch=16, autoencoder_batch=4)
+GPU_BUDGET = Budget(minutes=27, pictures=30_000, chunks=120, batch=512, autoencoder_batch=64)
+SHARES = {"autoencoder": 0.22, "decoder": 0.08, "diffusion": 0.7}
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One training in one work folder. `deadline` (of `time.monotonic`) ends this call; the next one goes on."""
+
+    folder: Path
+    design: Design
+    budget: Budget
+    device: torch.device
+    workers: int
+    deadline: float | None = None
+
+    def all(self, checkpoint: Path) -> bool:
+        """Run every stage that is not over; export if all are. Returns whether the training is over."""
+        for stage in (self.autoencoder, self.decoder, self.pairs, self.diffusion):
+            stage()
+            if self.deadline is not None and time.monotonic() >= self.deadline:
+                break
+        self.curves()
+        run = self._run()
+        if (self.folder / "vae.safetensors").exists() and run.step > 0:
+            export_folder(self.folder, self.design, checkpoint)  # of an unfinished run too, to look at
+        return run.is_over
+
+    def autoencoder(self) -> None:
+        """Build the folded autoencoder from principal components, or train one that does not fold."""
+        if (self.folder / "vae.safetensors").exists():
+            return
+        if self.design.patch > 1:
+            principal = Principal.fit(self.design.vae["latent_channels"])
+            principal.save(self.folder / "principal.safetensors")
+            decoder.save(autoencoder(principal), self.folder)
+            return
+        plan = self._plan("autoencoder", self.budget.autoencoder_batch, 5e-4)
+        Autoencoding(self.folder, self.design, plan, self.device).train(
+            self.budget.pictures, self.workers, self.deadline
+        )
+
+    def decoder(self) -> None:
+        plan = self._plan("decoder", self.budget.autoencoder_batch, 5e-4)
+        Decoding(self.folder, self.design, plan, self.device).train(self.budget.pictures, self.workers, self.deadline)
+
+    def pairs(self) -> None:
+        drawn.write(self._encoder(), self.design, self.folder / "pairs", self.budget.chunks, self.workers)
+
+    def diffusion(self) -> None:
+        self._run().train(self.deadline, compiled=self.budget.is_compiled)
+
+    def curves(self) -> None:
+        """Draw the loss curves of what has been trained so far."""
+        curves(self.folder)
+
+    def _run(self) -> Run:
+        plan = self._plan("diffusion", self.budget.batch, self.budget.learning_rate)
+        return Run(self.folder, self.design, plan, self.device)
+
+    def _plan(self, stage: str, batch: int, learning_rate: float) -> Plan:
+        minutes = 0.0 if self.budget.steps else self.budget.minutes * SHARES[stage]
+        return Plan(self.budget.steps, minutes, batch=batch, learning_rate=learning_rate)
+
+    def _encoder(self) -> drawn.Encoder:
+        principal = self.folder / "principal.safetensors"
+        if principal.exists():
+            return Principal.load(principal).encode_pictures
+        vae = decoder.load(self.folder, self.design).to(self.device)
+
+        def encode(pictures: NDArray[np.uint8]) -> Tensor:
+            return decoder.encode(vae, torch.from_numpy(pictures).to(self.device))
+
+        return encode

@@ -1,0 +1,187 @@
+"""The whole training in miniature: every stage of the design for GPUs, on the CPU, with networks that learn nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models.checkpoint.folder import load
+from models.config import VAEConfig
+from models.train import autoencoder, decoder, pairs
+from models.train.autoencoder import settle
+from models.train.command import main
+from models.train.curves import curves
+from models.train.design import DESIGNS, LARGE, TINY
+from models.train.diffusion import DIFFERENCE_WEIGHT, THING_WEIGHT, Networks, Run, timestep_shares, weights_of
+from models.train.forward import forward_process
+from models.train.plan import Plan
+from models.train.probe import IGNORED
+from models.train.stages import Budget, Training
+from models.train.words import Words
+from models.vae import VAE
+
+BUDGET = Budget(minutes=0, pictures=8, chunks=1, batch=4, autoencoder_batch=2, steps=2)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Training, Path]]:
+    """A finished training and its checkpoint."""
+    folder = tmp_path_factory.mktemp("all")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "CHUNK", 4)
+        patch.setattr(pairs, "PART", 4)
+        patch.setattr(autoencoder, "SETTLED_ON", 8)
+        training = Training(folder, TINY, BUDGET, torch.device("cpu"), workers=1)
+        assert training.all(folder / "checkpoint")
+        yield training, folder / "checkpoint"
+
+
+def test_the_whole_training_ends_in_a_checkpoint_that_loads(trained: tuple[Training, Path]) -> None:
+    training, checkpoint = trained
+    bundle = load(checkpoint)
+
+    assert bundle.config.latent_channels == 8
+    assert bundle.unknown_words("a castle in the rain as a woodcut") == []
+    assert {path.name for path in training.folder.iterdir()} >= {"curves.png", "diffusion.jsonl", "autoencoder.jsonl"}
+
+
+def test_a_second_call_does_nothing_more(trained: tuple[Training, Path]) -> None:
+    training, checkpoint = trained
+    log = (training.folder / "diffusion.jsonl").read_text()
+
+    assert training.all(checkpoint)
+
+    assert (training.folder / "diffusion.jsonl").read_text() == log
+
+
+def test_a_call_that_ran_out_of_time_is_taken_up_by_the_next(tmp_path: Path, trained: tuple[Training, Path]) -> None:
+    training, _ = trained
+    late = Training(tmp_path, TINY, BUDGET, torch.device("cpu"), workers=1, deadline=0.0)
+
+    assert not late.all(tmp_path / "checkpoint")
+
+    assert not (tmp_path / "vae.safetensors").exists()
+    assert (tmp_path / "autoencoder.pt").exists()
+    assert training.folder != tmp_path
+
+
+def test_time_ends_a_plan_as_steps_do() -> None:
+    plan = Plan(minutes=10, decay=0.5, learning_rate=1.0, warm_up=1)
+
+    assert [round(plan.rate(5, seconds), 2) for seconds in (0, 300, 450, 600)] == [1, 1, 0.5, 0]
+    assert plan.progress(10**9, 599) < 1 <= plan.progress(0, 600)
+    assert Plan().progress(0, 0) == 1
+
+
+def test_settled_latents_decode_to_the_same_pictures() -> None:
+    torch.manual_seed(0)
+    vae = VAE(VAEConfig.from_dict(TINY.vae)).eval()
+    pixels = torch.rand(2, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        latents = vae.encode(pixels)[0]
+        before = vae.decode(latents)
+
+        settle(vae, latents)
+
+        settled, logvar = vae.encode(pixels)
+        assert torch.allclose(vae.decode(settled), before, atol=1e-4)
+    deviation = settled.std(dim=(0, 2, 3))
+    assert float(deviation[0]) == pytest.approx(1, abs=0.01)
+    assert bool((deviation.diff() <= 1e-3).all())
+    assert bool((logvar < 0).all())
+
+
+def test_weights_are_on_the_thing_and_on_what_differs_from_its_twin() -> None:
+    latents = torch.zeros(4, 3, 16, 16)
+    latents[1, 0, 4, 4] = 1
+    places = torch.tensor([0, 0, IGNORED, IGNORED])  # on the left; captions dropped
+
+    weights = weights_of(latents, places)[:, 0]
+
+    assert weights[0, 4, 4] == weights[1, 4, 4] == weights[0, 3, 5] == DIFFERENCE_WEIGHT
+    assert weights[0, 10, 3] == THING_WEIGHT
+    assert weights[0, 10, 12] == 1
+    assert bool((weights[2:] == 1).all())
+
+
+def test_a_tenth_of_the_timesteps_is_the_last() -> None:
+    shares = timestep_shares(20_000, np.random.default_rng(0))
+
+    assert (shares >= 0).all()
+    assert (shares < 1).all()
+    assert (shares * 1000 >= 999).mean() == pytest.approx(0.1, abs=0.01)
+
+
+def test_the_two_of_a_pair_get_equal_noise_and_differ_in_one_part(trained: tuple[Training, Path]) -> None:
+    training, _ = trained
+    run = Run(training.folder, TINY, Plan(steps=2, batch=4))
+    latents, tokens, labels = run._batch(
+        pairs.Pairs.load(training.folder / "pairs", run.device), np.random.default_rng(3)
+    )
+    noise = run._noise(latents)
+
+    assert latents.shape[0] == tokens.shape[0] == labels.shape[0] == 4
+    assert torch.equal(noise[::2], noise[1::2])
+    assert not torch.equal(latents[::2], latents[1::2])
+
+
+@pytest.mark.parametrize("name", sorted(DESIGNS))
+def test_a_design_is_small_enough_to_ship(name: str) -> None:
+    design = DESIGNS[name]
+    with torch.device("meta"):
+        vae = VAE(VAEConfig.from_dict(design.vae))
+    networks = Networks(design, Words.of_grammar(design))
+
+    parameters = sum(p.numel() for network in (vae, networks) for p in network.parameters())
+
+    assert 2 * parameters < 60e6  # bytes in float16
+    assert design.vae["latent_channels"] == design.unet["in_channels"] == design.unet["out_channels"]
+
+
+def test_the_design_for_gpus_folds_no_pixels() -> None:
+    assert LARGE.patch == TINY.patch == 1
+
+
+def test_curves_show_what_was_logged(tmp_path: Path) -> None:
+    assert curves(tmp_path) is None
+    lines = [json.dumps({"step": step, "loss": 1 / step}) for step in (1, 10, 100)]
+    (tmp_path / "diffusion.jsonl").write_text("\n".join(lines))
+
+    drawn = curves(tmp_path)
+
+    assert drawn is not None
+    with Image.open(drawn) as picture:
+        assert len(picture.getcolors(1 << 20) or []) > 3
+
+
+def test_the_forward_process_ends_in_noise(tmp_path: Path) -> None:
+    Image.linear_gradient("L").save(tmp_path / "grey.png")
+
+    with Image.open(forward_process(tmp_path / "grey.png")) as sheet:
+        first, last = (np.asarray(sheet.crop((x, 0, x + 256, 256))).std() for x in (0, 5 * 264))
+
+    assert sheet.size[0] == 6 * 264
+    assert first != last
+
+
+def test_the_command_says_what_it_can_do_without_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([])
+    assert "--show-forward" in capsys.readouterr().err
+
+
+def test_it_refuses_a_device_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one here")
+    assert main(["curves", "--folder", str(tmp_path), "--device", "cuda"]) == 2
+    assert "'cuda'" in capsys.readouterr().err
+
+
+def test_decoder_pictures_are_those_of_the_design() -> None:
+    assert decoder.rendered(TINY, 5, 2, 1).shape == (2, 64, 64, 3)
