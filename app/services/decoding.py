@@ -66,6 +66,7 @@ def decoded(
         raise Refused("This is no PNG, JPEG or WebP file.") from error
     except (OSError, SyntaxError, ValueError, IndexError, KeyError, TypeError, OverflowError, EOFError) as error:
         raise Refused("This file is damaged: it cannot be decoded to its end.") from error
+    image.info = {}  # Pillow would write the profile that it has done away with
     png = io.BytesIO()
     image.save(png, "PNG", compress_level=PNG_LEVEL)
     return _facts(image, opened.size, mark.group(1).decode() if mark else None), png.getvalue()
