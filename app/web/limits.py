@@ -47,7 +47,7 @@ BODY_LIMITS = (
     ("POST", re.compile(r"/sdapi/v1/(txt2img|img2img|extra-(single-image|batch-images)|png-info|interrogate)"), FILES),
     ("POST", re.compile(r"/v1/images/(edits|variations)"), FILES),
     ("POST", re.compile(r"/api/jobs"), FILES),
-    ("POST", re.compile(r"/api/images|/canvas"), FILE),
+    ("POST", re.compile(r"/api/images|/canvas|/inspect"), FILE),
     ("PUT", re.compile(r"/api/canvases/[^/]+/mask"), FILE),
 )
 

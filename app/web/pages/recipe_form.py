@@ -118,6 +118,13 @@ def of_recipe(catalogue: Catalogue, recipe: Recipe, *, with_seed: bool = True) -
     return blank(catalogue, checkpoint=recipe.checkpoint, **given)
 
 
+def restored(catalogue: Catalogue, fields: Mapping[str, str]) -> RecipeForm:
+    """Return the form with what a picture said of how it was made, its seed kept."""
+    given = {name: value for name, value in fields.items() if name != "checkpoint"}
+    kept = {"keep_seed": "1"} if "seed" in given else {}
+    return blank(catalogue, checkpoint=fields.get("checkpoint"), **given, **kept)
+
+
 def returned(catalogue: Catalogue, fields: Mapping[str, str], errors: Sequence[Mapping[str, Any]] = ()) -> RecipeForm:
     """Return the form as it was sent, with what is wrong with it."""
     facts, unusable = _facts(catalogue, fields.get("checkpoint") or None)

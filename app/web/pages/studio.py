@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -26,7 +26,7 @@ def studio(
 ) -> HTMLResponse:
     """Show the form, filled from `?image=`, `?job=`, `?share=` or `?prompt=`, and the latest cards."""
     form = _filled(request, store, catalogue, owner)
-    return _page(request, store, owner, engine, form)
+    return page_of(request, store, owner, engine, form)
 
 
 @router.post("/jobs")
@@ -38,7 +38,7 @@ def submit(
         group = generate.submit(store, catalogue, owner, recipe_form.request_of(fields))
     except InvalidInput as error:
         form = recipe_form.returned(catalogue, fields, error.errors)
-        return _page(request, store, owner, engine, form, status_code=422)
+        return page_of(request, store, owner, engine, form, status_code=422)
     if not is_fragment(request):
         seed = "" if fields.get("seed", "").strip() else "&new_seed=1"
         return RedirectResponse(f"/?job={group.jobs[0].id}{seed}", status_code=303)
@@ -105,9 +105,16 @@ def _filled(request: Request, store: StoreDep, catalogue: CatalogueDep, owner: s
     return recipe_form.blank(catalogue, checkpoint=query.get("checkpoint"), **given)
 
 
-def _page(
-    request: Request, store: StoreDep, owner: str, engine: EngineStatus, form: RecipeForm, status_code: int = 200
+def page_of(
+    request: Request,
+    store: StoreDep,
+    owner: str,
+    engine: EngineStatus,
+    form: RecipeForm,
+    status_code: int = 200,
+    **more: Any,
 ) -> HTMLResponse:
+    """Return the studio with this form; `more` is for its template."""
     last_event_id = generate.last_event_id(store, owner)
     return render(
         request,
@@ -120,6 +127,7 @@ def _page(
         downloads=_downloads(request),
         last_event_id=last_event_id,
         jobs=generate.recent_jobs(store, owner),
+        **more,
     )
 
 
