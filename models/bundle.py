@@ -6,6 +6,7 @@ neither samplers nor guidance nor recipes.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -132,14 +133,25 @@ class Bundle:
         )
 
     def _decode(self, latents: Tensor, tiling: bool) -> Tensor:
-        vae = self._wrapped_vae if tiling else self.vae
-        pixels = vae.decode(self._inward(unscale(latents, vae.config)))
-        return pixels.to("cpu", torch.float32)
+        scaled = unscale(latents, self.vae.config)
+        return self._ask_vae(VAE.decode, scaled, tiling)
 
     def _encode_image(self, pixels: Tensor, tiling: bool) -> Tensor:
+        mean = self._ask_vae(lambda vae, x: vae.encode(x)[0], pixels, tiling)
+        return rescale(mean, self.vae.config)
+
+    def _ask_vae(self, ask: Callable[[VAE, Tensor], Tensor], x: Tensor, tiling: bool) -> Tensor:
+        """Ask the VAE; where numbers grow too large for its format, as they do in float16, ask it in float32."""
         vae = self._wrapped_vae if tiling else self.vae
-        mean, _logvar = vae.encode(self._inward(pixels))
-        return rescale(mean.to("cpu", torch.float32), vae.config)
+        found = ask(vae, self._inward(x)).to("cpu", torch.float32)
+        if self.dtype is torch.float32 or bool(found.isfinite().all()) or not bool(x.isfinite().all()):
+            return found
+        wide = wrapped(self._wide_vae) if tiling else self._wide_vae
+        return ask(wide, x.to(self.device, torch.float32)).to("cpu", torch.float32)
+
+    @cached_property
+    def _wide_vae(self) -> VAE:
+        return copy.deepcopy(self.vae).float()
 
     @cached_property
     def _wrapped_unet(self) -> UNet:

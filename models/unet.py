@@ -182,6 +182,7 @@ def _transformer(config: UNetConfig, level: int) -> SpatialTransformer:
         layers=config.transformer_layers_per_block[level],
         groups=config.norm_num_groups,
         linear=config.use_linear_projection,
+        upcast=config.upcast_attention,
     )
 
 

@@ -225,7 +225,8 @@ def test_the_trial_tells_what_a_trained_network_predicts(monkeypatch: pytest.Mon
 
     def predicts_noise(self: UNet, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         velocity: Tensor = forward(self, sample, timestep, context)
-        return velocity * alpha**0.5 + sample * (1 - alpha) ** 0.5
+        noise: Tensor = velocity * alpha**0.5 + sample * (1 - alpha) ** 0.5
+        return noise
 
     monkeypatch.setattr(UNet, "forward", predicts_noise)
     assert probing.probe(bundle.unet, bundle.text, bundle.device, bundle.dtype) == "epsilon"
