@@ -106,7 +106,7 @@ def _lifespan(
                     yield
         finally:
             close_streams(app)
-            catalogue.close()
+            await asyncio.to_thread(catalogue.close)
             await asyncio.to_thread(store.close)
 
     return lifespan

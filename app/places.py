@@ -15,7 +15,7 @@ from pathlib import Path
 from app.settings import Settings
 
 EMBEDDED = "embedded"
-HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96})(?:@([\w./-]{1,100}))?")
+HUB_NAME = re.compile(r"(?!.*\.\.)([A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96})(?:@([\w./-]{1,100}))?")
 MAX_DEPTH = 8
 MAX_ENTRIES = 50_000  # names that one look reads in all
 MAX_NAME = 180
@@ -55,7 +55,8 @@ def look(settings: Settings) -> Found:
     found, walk = Found(), _Walk()
     for folder in (*settings.checkpoints, settings.own_checkpoints):
         try:
-            found.paths.extend(walk.below(folder.expanduser().absolute(), MAX_DEPTH))
+            below = walk.below(folder.expanduser().absolute(), MAX_DEPTH)
+            found.paths.extend(sorted(below, key=lambda path: len(path.parts)))  # the nearest come first
         except FileNotFoundError:
             if folder != settings.own_checkpoints:
                 found.problems[folder] = f"{folder} is not there; create this folder, or correct --checkpoints"

@@ -15,6 +15,7 @@ from app.services.errors import InvalidInput, ServiceError
 from app.services.hashes import Hashes
 from app.services.views import Defaults
 from app.settings import Settings
+from models.prompt import plain
 from models.recipe import Sampler
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class Catalogue:
             return []
         known = {word for phrases in facts.words.values() for phrase in phrases for word in _words(phrase)}
         known.update(word for text in (*facts.grammar_words, *facts.examples) for word in _words(text))
-        return list(dict.fromkeys(word for word in _words(prompt) if word not in known))
+        return list(dict.fromkeys(word for word in _words(plain(prompt)) if word not in known))
 
     def _look_once(self) -> None:
         if not self._is_started and not self._has_looked.is_set():

@@ -17,6 +17,7 @@ from app.services.errors import ServiceError
 from app.services.hashes import write_whole
 from app.settings import Settings
 
+CLOSE_SECONDS = 2.0
 PAUSES = (5.0, 15.0, 60.0, 300.0)  # seconds before it is tried again; the last one from then on
 
 Arrived = Callable[[str, Path], str | None]
@@ -36,15 +37,19 @@ class Downloader:
         self._arrived = arrived
         self._is_closing = threading.Event()
         self._report: Download | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin, in the background."""
         self._report = Download(self._settings.checkpoint, "running")
-        threading.Thread(target=self._work, name="hub", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="hub", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
-        """Stop soon."""
+        """Stop soon, if possible before the next piece has come, so that no part of a file is left."""
         self._is_closing.set()
+        if self._thread is not None:
+            self._thread.join(CLOSE_SECONDS)
 
     def report(self) -> list[Download]:
         """How far it is; nothing once all is here."""
@@ -84,8 +89,8 @@ class Downloader:
         problem = self._arrived(fetched.name, fetched.path)
         if problem is not None:
             raise hub.HubError(f"{fetched.name} was downloaded and cannot be used: {problem}")
-        self._report = None
         self._remember(wanted, fetched)
+        self._report = None
         log.info("the default checkpoint is here", checkpoint=fetched.name, path=str(fetched.path))
 
     def _note(self, done: int, total: int) -> None:

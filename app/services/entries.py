@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from models.checkpoint.facts import CheckpointFacts
 
 FRESH_SECONDS = 60.0  # a file that changed so lately may still be being copied
+HALF_COPIED = ("truncated", "damaged", "missing", "cannot be read", "no safetensors file")
 COPYING = "It changed a moment ago, so it may still be being copied; it is looked at again by itself."
 
 Stamp = tuple[int, int]
@@ -32,8 +33,9 @@ class Entry:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it is bad, but changed so lately that it may be becoming good."""
-        return self.facts is None and self.stamp is not None and _age(self.stamp) < FRESH_SECONDS
+        """Whether it looks like a file in the middle of being copied, and changed a moment ago."""
+        is_part = any(word in (self.problem or "") for word in HALF_COPIED)
+        return is_part and self.stamp is not None and time.time() - self.stamp[1] / 1e9 < FRESH_SECONDS
 
     @property
     def has_changed(self) -> bool:
@@ -65,12 +67,12 @@ def read(name: str, path: Path) -> Entry:
     from models.checkpoint.facts import CheckpointError, inspect
 
     stamp = stamp_of(path)
+    if not path.exists():
+        return Entry(name, path, None, f"{path} is not there; put it back, or name another one", None)
     try:
         facts = inspect(path).model_copy(update={"name": name})
     except CheckpointError as error:
         return Entry(name, path, None, str(error), stamp)
-    except FileNotFoundError:
-        return Entry(name, path, None, f"{path} is gone; look again, or put it back", stamp)
     except Exception as error:  # whatever a stranger's file can bring about, the others go on
         log.exception("a checkpoint could not be understood", path=str(path))
         problem = f"{path} cannot be understood ({type(error).__name__}); copy or download it again"
@@ -90,7 +92,3 @@ def stamp_of(path: Path) -> Stamp | None:
     except OSError:
         return None
     return (size, newest) if files else None
-
-
-def _age(stamp: Stamp) -> float:
-    return time.time() - stamp[1] / 1e9

@@ -8,8 +8,9 @@ variables (`HF_HOME`, `HF_ENDPOINT`, `HF_HUB_OFFLINE`, `HF_TOKEN`).
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ WEIGHTS = re.compile(
     r"(\.fp16)?(-\d{5}-of-\d{5})?(\.fp16)?\.safetensors(\.index(\.fp16)?\.json)?"
 )
 SINGLE = re.compile(r"[\w.\-]+\.safetensors")
+ABANDONED_SECONDS = 3600.0
 ANSWER_SECONDS = 15.0
 
 Note = Callable[[int, int], None]  # bytes done, bytes in all
@@ -74,7 +76,7 @@ def fetch(
 ) -> Fetched:
     """Return a checkpoint of the hub, after downloading what the cache lacks of it.
 
-    `note` hears how far that is, and may raise to stop it; what has been fetched until then is used the next time.
+    `note` hears how far that is, and may raise to stop it; whole files are not fetched again the next time.
     With `prefers_half` weights of 16 bits are taken where there are both. Raises `HubError`.
     """
     import huggingface_hub
@@ -83,6 +85,7 @@ def fetch(
         listing = _listing(wanted, endpoint, cache)
         files = choose(wanted, listing.sizes, prefers_half=prefers_half)
         meter = _Meter(note, sum(listing.sizes[file] for file in files))
+        _sweep(listing.path.parent.parent / "blobs")
         for file in files:
             huggingface_hub.hf_hub_download(
                 wanted.repository,
@@ -158,6 +161,14 @@ def _listing(wanted: HubName, endpoint: str | None, cache: Path | None) -> Listi
     except CachedRepoTreeNotFoundError:  # another program fetched it, and the hub cannot be asked
         files = [file for file in path.rglob("*") if file.is_file()]
         return Listing(path, {file.relative_to(path).as_posix(): file.stat().st_size for file in files})
+
+
+def _sweep(blobs: Path) -> None:
+    """Remove parts of files that a killed process left long ago; huggingface_hub takes up none of them."""
+    for part in blobs.glob("*.incomplete"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > ABANDONED_SECONDS:
+                part.unlink()
 
 
 class _Meter:

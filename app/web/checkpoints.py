@@ -92,12 +92,19 @@ def _usable(catalogue: Catalogue, engine: EngineStatus) -> list[CheckpointView]:
 
 def _unusable(catalogue: Catalogue) -> list[Unusable]:
     bad = [
-        Unusable(entry.name, f"{entry.public_problem}.".replace("..", "."), entry.is_fresh)
+        Unusable(entry.name, _sentence(entry.public_problem), entry.is_fresh)
         for entry in catalogue.entries()
         if entry.public_problem
     ]
     folders = catalogue.folder_problems.items()
-    return [*bad, *(Unusable(Path(path).name, text.replace(path, Path(path).name)) for path, text in folders)]
+    return [
+        *bad,
+        *(Unusable(Path(path).name, _sentence(text.replace(path, Path(path).name))) for path, text in folders),
+    ]
+
+
+def _sentence(text: str) -> str:
+    return f"{text.rstrip('.')}."
 
 
 def _default_name(catalogue: Catalogue) -> str | None:
