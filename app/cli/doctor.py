@@ -18,6 +18,7 @@ from typing import Literal
 
 from app.cli.browser import find_browser
 from app.cli.flags import add_settings, settings_of
+from app.places import default_place
 from app.services.catalogue import Catalogue
 from app.settings import Settings
 from app.storage.migrate import FOLDER as MIGRATIONS
@@ -102,11 +103,15 @@ def _checkpoints(settings: Settings) -> Iterator[Finding]:
     for facts in catalogue.checkpoints():
         text = f"{facts.name}: {facts.family}, {facts.width} x {facts.height}, {facts.bytes / 1e6:.0f} MB"
         yield Finding("checkpoint", "ok", text)
-    wanted = str(Path(settings.checkpoint).expanduser())
+    place = default_place(settings)
+    if place is None:
+        text = f"{settings.checkpoint} has not been downloaded yet"
+        yield Finding("checkpoint", "warning", text, "The server does that at its start, and generate before it draws.")
     for path, problem in catalogue.problems.items():
-        is_wanted = path == wanted or settings.checkpoint == "embedded"
-        remedy = "Name another folder with --checkpoint." if is_wanted else "Restore the folder from the repository."
-        yield Finding("checkpoint", "problem" if is_wanted else "warning", problem, remedy)
+        if place and path == str(place[1]):
+            yield Finding("checkpoint", "problem", problem, "Name another one with --checkpoint.")
+        else:
+            yield Finding("checkpoint", "warning", problem, "The others can be used.")
 
 
 def _data(settings: Settings) -> Iterator[Finding]:

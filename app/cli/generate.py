@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from app.services.edit import Sources
 from app.services.errors import InvalidInput, ServiceError
 from app.services.request import JobRequest
 from app.settings import Settings
-from models.checkpoint.facts import CheckpointError
+from models.checkpoint.facts import CheckpointError, CheckpointFacts
 from models.recipe import Recipe, Sampler
 
 if TYPE_CHECKING:
@@ -38,10 +39,12 @@ def main(argv: list[str]) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     settings = settings_of(parser, arguments)
-    recipes, sources = _recipes(parser, arguments, Catalogue(settings))
+    catalogue = Catalogue(settings)
+    _fetch(parser, catalogue, is_quiet=arguments.quiet)
+    recipes, sources = _recipes(parser, arguments, catalogue)
     targets = _targets(parser, arguments.output, recipes)
     try:
-        bundle = _load(settings)
+        bundle = _load(settings, catalogue.default)
         for recipe, target in zip(recipes, targets, strict=True):
             target.write_bytes(_png(recipe, bundle, sources, is_quiet=arguments.quiet))
             print(f"{target}  seed {recipe.seed}")
@@ -63,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the PNG (default: by its seed)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     edit.add_flags(parser)
-    add_settings(parser, ("checkpoint", "device", "dtype"))
+    add_settings(parser, ("checkpoint", "checkpoints", "data", "device", "dtype"))
     return parser
 
 
@@ -113,7 +116,23 @@ def _slug(prompt: str) -> str:
     return "-".join(re.findall(r"[a-z0-9]+", prompt.lower())[:6]) or "picture"
 
 
-def _load(settings: Settings) -> Bundle:
+def _fetch(parser: argparse.ArgumentParser, catalogue: Catalogue, *, is_quiet: bool) -> None:
+    """Download the checkpoint if it is one of the hub that is not here yet."""
+    from tqdm import tqdm
+
+    with tqdm(desc="download", unit="B", unit_scale=True, disable=is_quiet, leave=False, delay=1) as bar:
+
+        def note(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        try:
+            catalogue.fetch(note)
+        except ServiceError as error:
+            parser.error(f"--checkpoint: {error}")
+
+
+def _load(settings: Settings, facts: CheckpointFacts) -> Bundle:
     """Load the checkpoint as the engine does, on as many threads. Raises `CheckpointError`."""
     from app.engine.threads import set_threads
     from models.checkpoint.folder import load
@@ -121,7 +140,8 @@ def _load(settings: Settings) -> Bundle:
 
     set_threads()
     device = pick_device(settings.device)
-    return load(Catalogue(settings).default.path, device=device, dtype=pick_dtype(settings.dtype, device))
+    bundle = load(facts.path, device=device, dtype=pick_dtype(settings.dtype, device))
+    return replace(bundle, name=facts.name)
 
 
 def _png(recipe: Recipe, bundle: Bundle, sources: Sources | None, *, is_quiet: bool) -> bytes:

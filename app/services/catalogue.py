@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,11 +82,14 @@ class Catalogue:
         self._has_looked.set()
         self._want_hashes()
 
-    def fetch(self) -> None:
-        """Fetch the default from the hub, if it comes from there and is not here. Raises `ServiceError`."""
+    def fetch(self, note: Callable[[int, int], None] = lambda done, total: None) -> None:  # noqa: ARG005
+        """Fetch the default from the hub, if it comes from there and is not here. Raises `ServiceError`.
+
+        `note` hears how many bytes are done, and how many there are.
+        """
         self._look_once()
         if self._default is None:
-            self._downloader.fetch()
+            self._downloader.fetch(note)
 
     def entries(self) -> list[Entry]:
         """All checkpoints, usable or not; what was bad and has changed is looked at again first."""

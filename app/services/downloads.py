@@ -55,10 +55,10 @@ class Downloader:
         """How far it is; nothing once all is here."""
         return [self._report] if self._report else []
 
-    def fetch(self) -> None:
+    def fetch(self, note: hub.Note) -> None:
         """Fetch it now. Raises `ServiceError`."""
         try:
-            self._attempt()
+            self._attempt(note)
         except hub.HubError as error:
             self._report = Download(self._settings.checkpoint, "failed", error=str(error))
             raise ServiceError(503, "checkpoint", str(error)) from error
@@ -66,7 +66,7 @@ class Downloader:
     def _work(self) -> None:
         for attempt in range(1_000_000):
             try:
-                self._attempt()
+                self._attempt(self._note)
             except hub.HubError as error:
                 log.warning("the default checkpoint could not be fetched", reason=str(error))
                 if not error.is_passing:
@@ -80,12 +80,12 @@ class Downloader:
             if self._is_closing.wait(PAUSES[min(attempt, len(PAUSES) - 1)]):
                 return
 
-    def _attempt(self) -> None:
+    def _attempt(self, note: hub.Note) -> None:
         """Fetch it, take it, and remember where it is. Raises `HubError` and `Stopped`."""
         wanted = HubName.parse(self._settings.checkpoint)
         assert wanted is not None
         prefers_half = self._settings.dtype in ("float16", "bfloat16")
-        fetched = hub.fetch(wanted, self._note, prefers_half=prefers_half)
+        fetched = hub.fetch(wanted, note, prefers_half=prefers_half)
         problem = self._arrived(fetched.name, fetched.path)
         if problem is not None:
             raise hub.HubError(f"{fetched.name} was downloaded and cannot be used: {problem}")
