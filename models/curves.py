@@ -1,7 +1,4 @@
-"""Ways to spread noise levels between a highest and a lowest one: mathematics only.
-
-Each function returns `steps` levels, descending, both ends included; a single step has the highest alone.
-"""
+"""Ways to spread noise levels or timesteps over a number of steps: mathematics only."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ SHAPE = 0.6  # both parameters of the beta distribution, arXiv:2407.12173
 PRECISION = 1e-15
 REMEMBERED = 64
 
-Curve = Callable[[int, float, float], list[float]]
+Curve = Callable[[int, float, float], list[float]]  # steps, lowest, highest level -> levels, descending, both in them
 
 
 def karras(steps: int, low: float, high: float) -> list[float]:
@@ -27,9 +24,9 @@ def exponential(steps: int, low: float, high: float) -> list[float]:
     return [math.exp(math.log(high) + share * math.log(low / high)) for share in _shares(steps)]
 
 
-def beta(steps: int, low: float, high: float) -> list[float]:
-    """arXiv:2407.12173: by a beta distribution, most steps near both ends; over sigma, as in diffusers."""
-    return [low + _beta_quantile(1 - share) * (high - low) for share in _shares(steps)]
+def beta(steps: int, last: float) -> list[float]:
+    """Return timesteps from `last` down, by a beta distribution, so that most are near both ends: arXiv:2407.12173."""
+    return [last * _beta_quantile(1 - index / steps) for index in range(steps)]
 
 
 def _shares(steps: int) -> list[float]:

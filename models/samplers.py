@@ -16,6 +16,8 @@ from itertools import pairwise
 
 from torch import Tensor
 
+PURE_NOISE = 1000.0  # a level at which latents are less than a millionth of the variance
+
 Noise = Callable[[], Tensor]
 Steps = Generator[tuple[Tensor, float], Tensor, Tensor]
 SamplerFunction = Callable[[Tensor, Sequence[float], Noise, float], Steps]
@@ -51,12 +53,16 @@ def euler_ancestral(x: Tensor, sigmas: Sequence[float], noise: Noise, _eta: floa
 
 
 def heun(x: Tensor, sigmas: Sequence[float], _noise: Noise, _eta: float = 0.0) -> Steps:
-    """Heun's second-order method, arXiv:2206.00364 algorithm 1: two predictions a step, one where it ends at 0."""
+    """Heun's second-order method, arXiv:2206.00364 algorithm 1: two predictions a step, one where it ends at 0.
+
+    A step from pure noise (zero terminal SNR) has one too: the slope where it ends, taken over all of so long a step,
+    would magnify the difference of the two predictions by half the ratio of the levels, a hundredfold.
+    """
     for sigma, sigma_next in pairwise(sigmas):
         denoised = yield x, sigma
         slope = (x - denoised) / sigma
         ahead = x + slope * (sigma_next - sigma)
-        if sigma_next > 0:
+        if sigma_next > 0 and sigma < PURE_NOISE:
             denoised = yield ahead, sigma_next
             slope = (slope + (ahead - denoised) / sigma_next) / 2
             ahead = x + slope * (sigma_next - sigma)

@@ -96,10 +96,10 @@ class Schedule:
         """Return the noise level of each step, then the level to end at: `steps + 1` values, descending.
 
         `NORMAL` is as the checkpoint's scheduler file says. The others end at 0 whatever it says: `SGM_UNIFORM` is
-        evenly spaced in time from the last timestep, and the rest are curves over sigma (`curves.py`). With zero
-        terminal SNR, where the last level is 4096, a curve would spend most of its steps on levels that are noise
-        alone: there the first step is taken at that level and the curve, a step shorter, begins at the level where
-        the checkpoint's betas ended before they were rescaled.
+        evenly spaced in time from the last timestep, `BETA` by the beta distribution, and the rest are curves over
+        sigma (`curves.py`). With zero terminal SNR, where the last level is 4096, a curve would spend most of its
+        steps on levels that are noise alone: there the first step is taken at that level and the curve, a step
+        shorter, begins at the level where the checkpoint's betas ended before they were rescaled.
         """
         self._check(steps)
         match scheduler:
@@ -113,7 +113,7 @@ class Schedule:
             case Scheduler.EXPONENTIAL:
                 return self._along(exponential, steps)
             case Scheduler.BETA:
-                return self._along(beta, steps)
+                return [*(self.sigma(timestep) for timestep in beta(steps, len(self._table) - 1)), 0.0]
             case _:
                 assert_never(scheduler)
 

@@ -9,18 +9,20 @@ from typing import Any
 import numpy
 import pytest
 import scipy.stats
+import torch
 from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
 
 from models import curves
-from models.recipe import Scheduler
+from models.noise import NoiseSource
+from models.recipe import Sampler, Scheduler
 from models.schedule import Schedule
+from tests.models.test_samplers import DETERMINISTIC, drive, no_noise
 
 STABLE_DIFFUSION: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 ZERO_SNR: dict[str, Any] = {**STABLE_DIFFUSION, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 SWITCHES = {
     Scheduler.KARRAS: "use_karras_sigmas",
     Scheduler.EXPONENTIAL: "use_exponential_sigmas",
-    Scheduler.BETA: "use_beta_sigmas",
 }
 FLOAT32 = 2e-6
 
@@ -44,11 +46,11 @@ def test_its_levels_are_those_of_diffusers(scheduler: Scheduler, steps: int) -> 
 def test_the_curves_are_their_formulas(steps: int) -> None:
     ramp = numpy.linspace(0, 1, steps)
     roots = HIGH ** (1 / 7) + ramp * (LOW ** (1 / 7) - HIGH ** (1 / 7))
-    quantiles = scipy.stats.beta.ppf(1 - ramp, 0.6, 0.6)
     numpy.testing.assert_allclose(curves.karras(steps, LOW, HIGH), roots**7)
     logs = numpy.linspace(math.log(HIGH), math.log(LOW), steps)
     numpy.testing.assert_allclose(curves.exponential(steps, LOW, HIGH), numpy.exp(logs))
-    numpy.testing.assert_allclose(curves.beta(steps, LOW, HIGH), LOW + quantiles * (HIGH - LOW))
+    quantiles = scipy.stats.beta.ppf(1 - numpy.linspace(0, 1, steps, endpoint=False), 0.6, 0.6)
+    numpy.testing.assert_allclose(curves.beta(steps, 999), 999 * quantiles)
 
 
 def test_sgm_uniform_is_evenly_spaced_in_time_from_the_last_timestep() -> None:
@@ -59,6 +61,15 @@ def test_sgm_uniform_is_evenly_spaced_in_time_from_the_last_timestep() -> None:
     wanted = numpy.exp(numpy.interp(timesteps, numpy.arange(1000), numpy.log(table)))
 
     numpy.testing.assert_allclose(schedule.sigmas(20, Scheduler.SGM_UNIFORM), [*wanted, 0.0], rtol=FLOAT32)
+
+
+def test_beta_places_timesteps_as_diffusers_places_levels() -> None:
+    """diffusers spreads sigma by the distribution, where the paper spreads time: its function is given timesteps."""
+    theirs = EulerDiscreteScheduler(**STABLE_DIFFUSION, use_beta_sigmas=True)
+    timesteps = theirs._convert_to_beta(torch.tensor([999.0, 0.0]), 21)[:-1]
+    schedule = Schedule.from_config(STABLE_DIFFUSION)
+
+    assert [schedule.timestep(sigma) for sigma in schedule.sigmas(20, Scheduler.BETA)[:-1]] == pytest.approx(timesteps)
 
 
 def test_sigma_undoes_timestep() -> None:
@@ -89,6 +100,22 @@ def test_with_zero_terminal_snr_one_step_is_taken_from_pure_noise(scheduler: Sch
     assert sigmas[0] == pytest.approx(4096)
     assert sigmas[1] == pytest.approx(curve[0]) == pytest.approx(14.6146, rel=1e-4)
     assert sigmas[-2] == pytest.approx(Schedule.from_config(ZERO_SNR).sigma(0))
+
+
+@pytest.mark.parametrize("scheduler", Scheduler)
+@pytest.mark.parametrize("sampler", DETERMINISTIC)
+def test_from_pure_noise_every_sampler_comes_near_the_exact_solution(sampler: Sampler, scheduler: Scheduler) -> None:
+    """For pictures of one mean and spread the denoiser and the ODE's solution are known (arXiv:2206.00364 eq. 3)."""
+    mean, spread = 1.0, 2.0
+    sigmas = Schedule.from_config(ZERO_SNR).sigmas(20, scheduler)
+    x = NoiseSource(1, (1, 4, 8, 8))().double() * sigmas[0]
+    wanted = mean + (x - mean) * spread / math.hypot(spread, sigmas[0])
+
+    found = drive(
+        sampler, x, sigmas, lambda x, sigma: (x * spread**2 + mean * sigma**2) / (spread**2 + sigma**2), no_noise
+    )
+
+    assert float((found - wanted).norm() / wanted.norm()) < 0.15
 
 
 @pytest.mark.parametrize("steps", [0, 1001])
