@@ -18,9 +18,7 @@ export class Keys {
 
   #down(event) {
     if (event.defaultPrevented || event.altKey || document.querySelector("dialog[open]")) return;
-    if (event.target instanceof Element && event.target.closest(FIELDS)) return;
-    const isOnControl = event.target instanceof Element && event.target.closest("button, a, summary, [type=range]");
-    if (isOnControl && (event.key === " " || event.key.startsWith("Arrow"))) return;
+    if (isMeant(event)) return;
     const action = this.#held[event.key] ? () => this.#held[event.key](true) : this.#find(nameOf(event));
     if (!action) return;
     event.preventDefault();
@@ -39,4 +37,12 @@ function nameOf(event) {
   const key = isLetter ? event.key.toLowerCase() : event.key;
   const isCtrl = event.ctrlKey || event.metaKey;
   return [isCtrl && "ctrl", event.shiftKey && isLetter && "shift", key].filter(Boolean).join("+");
+}
+
+/** Whether what has the focus has a use of its own for a key. */
+function isMeant({ target, key }) {
+  if (!(target instanceof Element)) return false;
+  if (target.closest(FIELDS)) return true;
+  if (target.closest("button, a, summary")) return key === " " || key === "Enter";
+  return Boolean(target.closest("input")) && (key === " " || key.startsWith("Arrow"));
 }

@@ -26,6 +26,7 @@ export class Pointers {
     stage.addEventListener("pointerleave", () => canvas.hover(null));
     stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     stage.addEventListener("contextmenu", (event) => event.preventDefault());
+    stage.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // a stroke is no flick
   }
 
   get isDrawing() {

@@ -1,0 +1,226 @@
+"""What is asked for from the canvas, in a real browser: the frame, candidates, steps; by keyboard, and for axe."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.app.fake_engine import FakeEngine
+from tests.pages.painting import (
+    SIDE,
+    begin,
+    box_of,
+    drag,
+    generate,
+    mask_of,
+    open_canvas,
+    picture,
+    ready,
+    saved,
+    state_of,
+)
+
+pytestmark = pytest.mark.browser
+CALLED = """() => {
+    const element = document.activeElement;
+    return (element.labels?.[0] ?? element).innerText?.trim() || element.ariaLabel || "";
+}"""
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{item['id']}: {[node['target'] for node in item['nodes']]}" for item in found]
+
+
+def test_a_picture_is_carried_on_beyond_its_edge_and_shared(page: Page, engine: FakeEngine, chromium: Browser) -> None:
+    canvas_id = begin(page)
+    page.keyboard.press("f")
+    drag(page, "left", -100, 0)
+    drag(page, "bottom right", 60, 60)
+    expect(page.locator("[data-effect]")).to_have_text("This will paint on beyond the edge.")
+    saved(page)
+    frame = state_of(page, canvas_id)["frame"]
+    assert frame["x"] < 0 == frame["y"]
+    assert all(frame[side] % 8 == 0 for side in frame)
+    assert frame["width"] + frame["x"] > SIDE
+    page.keyboard.press("Control+z")
+    saved(page)
+    assert state_of(page, canvas_id)["frame"]["height"] == SIDE
+    page.keyboard.press("Control+Shift+z")
+    saved(page)
+    assert state_of(page, canvas_id)["frame"] == frame
+
+    engine.step_delay = 0.3
+    page.get_by_label("Prompt", exact=True).fill("a cabin by the lake")
+    page.locator("label:has(input[name=count][value='2'])").click()
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("[data-strip-words]")).to_have_text(re.compile("^Candidate 1 of 2, step"))
+    expect(page.locator(".canvas-tile img").first).to_have_attribute("src", re.compile("/preview.png"))
+    page.reload()
+    ready(page)
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cabin by the lake")
+    expect(page.locator(".canvas-tiles [data-state=done]")).to_have_count(2)
+
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("[data-strip-words]")).to_have_text("Candidate 2 of 2")
+    page.keyboard.down("c")
+    expect(page.locator("[data-canvas]")).to_have_attribute("data-comparing", "")
+    page.keyboard.up("c")
+    expect(page.locator("[data-canvas]")).not_to_have_attribute("data-comparing", "")
+    page.get_by_role("button", name="Accept").click()
+    expect(page.locator("[data-strip-root]")).to_be_hidden()
+    now = state_of(page, canvas_id)
+    assert (now["image"]["width"], now["image"]["height"]) == (frame["width"], frame["height"])
+    assert [step["parent_id"] for step in now["history"]] == [None, now["history"][0]["image_id"]]
+    expect(page.locator("[data-about]")).to_contain_text(f"{frame['width']} × {frame['height']}")
+
+    page.get_by_role("link", name="Share the picture").click()
+    page.get_by_role("button", name="Make a link").click()
+    stranger = chromium.new_page()
+    answer = stranger.goto(page.get_by_label("Here is the link").input_value())
+    assert answer is not None
+    assert answer.ok
+    assert stranger.locator(".print-picture img").evaluate("image => image.naturalWidth") == frame["width"]
+    stranger.close()
+
+
+def test_the_way_back_branches(page: Page) -> None:
+    canvas_id = begin(page)
+    for _ in range(2):
+        generate(page, "1")
+        page.get_by_role("button", name="Accept").click()
+        expect(page.locator("[data-strip-root]")).to_be_hidden()
+    steps = page.locator("[data-walk] li")
+    expect(steps).to_have_count(3)
+    expect(page.locator("[data-walk] [aria-current=step]")).to_contain_text("Step 2")
+    steps.nth(1).get_by_role("button").click()
+    expect(page.locator("[data-walk] [aria-current=step]")).to_contain_text("Step 1")
+    generate(page, "2")
+    page.get_by_role("button", name="Discard").click()
+    expect(page.locator("[data-strip-words]")).to_have_text("Candidate 1 of 1")
+    page.get_by_role("button", name="Accept").click()
+    expect(page.locator("[data-walk]")).to_contain_text("a branch")
+    history = state_of(page, canvas_id)["history"]
+    parents = [step["parent_id"] for step in history]
+    assert parents == [None, history[0]["image_id"], history[1]["image_id"], history[1]["image_id"]]
+    images = page.request.get("/api/images").json()["images"]
+    assert len(images) == 4, "what was discarded is still in the gallery"
+
+    generate(page, "2")
+    page.get_by_role("button", name="Keep all").click()
+    expect(page.locator("[data-strip-root]")).to_be_hidden()
+    assert len(page.request.get("/api/images").json()["images"]) == 6
+
+
+def test_the_keyboard_alone_is_enough(page: Page) -> None:
+    canvas_id = begin(page)
+    said = page.locator("[data-said]")
+    tab_to(page, "Without drawing")
+    page.keyboard.press("Enter")
+    for name, value in (("From left", 64), ("From top", 32), ("Width", 64), ("Height", 128)):
+        tab_to(page, name)
+        page.keyboard.press("Control+a")
+        page.keyboard.type(str(value))
+    tab_to(page, "Mask it")
+    page.keyboard.press("Enter")
+    expect(said).to_have_text("Mask covers 13 %")
+    assert box_of(mask_of(page, canvas_id)) == (64, 32, 128, 160)
+    tab_to(page, "Mask everything but it")
+    page.keyboard.press("Enter")
+    expect(said).to_have_text("Mask covers 88 %")
+    tab_to(page, "Left")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("64")
+    tab_to(page, "Set the frame")
+    page.keyboard.press("Enter")
+    expect(said).to_have_text(re.compile("the frame adds 64 on the left"))
+    saved(page)
+    assert state_of(page, canvas_id)["frame"] == {"x": -64, "y": 0, "width": 320, "height": 256}
+    page.keyboard.press("f")
+    tab_to(page, "Frame, left; arrow keys move it")
+    page.keyboard.press("ArrowLeft")
+    expect(said).to_have_text(re.compile("the frame adds 72 on the left"))
+    tab_to(page, "Prompt")
+    page.keyboard.type("a cabin")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".canvas-tiles [data-state=done]")).to_have_count(1)
+    tab_to(page, "Hold to compare")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowRight")
+    expect(said).to_have_text("Candidate 1 of 1")
+    tab_to(page, "Accept")
+    page.keyboard.press("Enter")
+    expect(said).to_have_text("Accepted. It is the picture now.")
+    expect(page.locator("[data-about]")).to_contain_text("328 × 256")
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until what has the focus is called this."""
+    for _ in range(90):
+        page.keyboard.press("Tab")
+        if page.evaluate(CALLED) == name:
+            return
+    raise AssertionError(f"90 times Tab do not reach {name!r}")
+
+
+def test_axe_finds_nothing_in_light_and_dark(page: Page) -> None:
+    page.goto("/canvas")
+    assert violations(page) == []
+    canvas_id = begin(page)
+    page.keyboard.press("a")
+    generate(page, "2")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+        open_canvas(page, canvas_id)  # anew: Chromium is late in recolouring a page that is already drawn
+        page.keyboard.press("f")
+        for summary in page.locator("summary").all():
+            summary.click()
+        assert violations(page) == [], scheme
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert violations(page) == []
+    page.goto("/canvas")
+    assert violations(page) == []
+
+
+def test_a_fault_is_shown_beside_its_field(page: Page) -> None:
+    begin(page)
+    page.get_by_label("Prompt", exact=True).fill("a cabin")
+    page.locator("form[data-panel]").evaluate("form => { form.noValidate = true }")
+    page.get_by_role("spinbutton", name="Strength").fill("7")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("#strength-fault")).to_be_visible()
+    expect(page.get_by_role("spinbutton", name="Strength")).to_be_focused()
+    expect(page.locator("[data-strip-root]")).to_be_hidden()
+
+
+def test_a_picture_is_chosen_pasted_or_dropped(page: Page) -> None:
+    page.goto("/canvas")
+    page.set_input_files("#canvas-file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"no picture"})
+    expect(page.locator("[data-drop-state]")).to_contain_text("no PNG, JPEG or WebP")
+    page.set_input_files("#canvas-file", {"name": "a.png", "mimeType": "image/png", "buffer": picture()})
+    page.wait_for_url("**/canvas/*")
+    ready(page)
+    for kind in ("paste", "drop"):
+        page.goto("/canvas")
+        page.evaluate(
+            """async ([kind, bytes]) => {
+                const carried = new DataTransfer();
+                carried.items.add(new File([new Uint8Array(bytes)], "a.png", { type: "image/png" }));
+                const event = kind === "paste"
+                    ? new ClipboardEvent(kind, { clipboardData: carried, bubbles: true, cancelable: true })
+                    : new DragEvent(kind, { dataTransfer: carried, bubbles: true, cancelable: true });
+                document.body.dispatchEvent(event);
+            }""",
+            [kind, list(picture())],
+        )
+        page.wait_for_url("**/canvas/*")
+        ready(page)
+    page.goto("/canvas")
+    expect(page.locator(".canvas-recents li")).to_have_count(3)
+    page.get_by_role("button", name="Forget this canvas").first.click()
+    expect(page.locator(".canvas-recents li")).to_have_count(2)

@@ -1,0 +1,205 @@
+"""Drawing on the canvas in a real browser, with mouse, pen and fingers, and how the mask is saved."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.pages.painting import (
+    SIDE,
+    begin,
+    box_of,
+    draw,
+    mask_of,
+    on_screen,
+    open_canvas,
+    ready,
+    saved,
+    touch,
+)
+
+pytestmark = pytest.mark.browser
+PHONE: Any = {"width": 360, "height": 740}
+ZOOM = """zoom => new Promise((resolve) => {
+    document.documentElement.style.zoom = zoom;
+    requestAnimationFrame(() => requestAnimationFrame(resolve));
+})"""
+TARGET = 44  # pixels, the smallest side of what a finger should hit
+
+
+def size_brush(page: Page, size: int) -> None:
+    page.locator("#brush-size").fill(str(size))
+    page.locator("#brush-hardness").fill("100")
+
+
+@pytest.mark.parametrize("density", [1.0, 0.67, 1.5])
+def test_drawing_lands_where_the_pointer_is(chromium: Browser, live: str, density: float) -> None:
+    """At the browser's own zoom, which changes the density and the size in pixels, and at that of a style."""
+    viewport: Any = {"width": round(1440 / density), "height": round(900 / density)}
+    context = chromium.new_context(base_url=live, viewport=viewport, device_scale_factor=density)
+    page = context.new_page()
+    canvas_id = begin(page)
+    size_brush(page, 20)
+    for zoom in (1.0,) if density != 1 else (1.0, 0.67, 1.5):
+        page.evaluate(ZOOM, zoom)
+        page.keyboard.press("0")
+        draw(page, (60, 70), (60, 70))
+        left, top, right, bottom = box_of(mask_of(page, canvas_id))
+        assert (left + right) / 2 == pytest.approx(60, abs=1.5)
+        assert (top + bottom) / 2 == pytest.approx(70, abs=1.5)
+        assert right - left == pytest.approx(20, abs=1.5)
+        assert middle_of_hatching(page) == pytest.approx(list(on_screen(page, (60, 70))[0]), abs=4)
+        page.keyboard.press("Delete")
+        saved(page)
+    context.close()
+
+
+def middle_of_hatching(page: Page) -> list[float]:
+    """Return the middle, on the screen, of what is hatched."""
+    found: list[float] = page.evaluate(
+        """() => new Promise((resolve) => requestAnimationFrame(() => {
+            const mask = document.querySelector("[data-mask]");
+            const { data } = mask.getContext("2d").getImageData(0, 0, mask.width, mask.height);
+            const xs = [], ys = [];
+            for (let at = 0; at < data.length / 4; at++) {
+                if (data[4 * at + 3] < 60) continue;
+                xs.push(at % mask.width);
+                ys.push(Math.floor(at / mask.width));
+            }
+            const box = mask.getBoundingClientRect();
+            const most = (list, better) => list.reduce((a, b) => better(a, b));
+            const middle = (list) => (most(list, Math.min) + most(list, Math.max) + 1) / 2;
+            resolve([box.x + (middle(xs) * box.width) / mask.width, box.y + (middle(ys) * box.width) / mask.width]);
+        }))"""
+    )
+    return found
+
+
+def test_a_mask_is_drawn_undone_exactly_saved_and_there_after_a_reload(page: Page) -> None:
+    canvas_id = begin(page)
+    size_brush(page, 30)
+    draw(page, (40, 40), (120, 90))
+    first = mask_of(page, canvas_id)
+    expect(page.locator("[data-said]")).to_have_text(re.compile(r"^Mask covers \d+ %$"))
+    page.keyboard.press("r")
+    draw(page, (150, 150), (200, 220))
+    page.keyboard.press("e")
+    draw(page, (60, 30), (60, 200))
+    page.keyboard.press("l")
+    draw(page, (10, 200), (90, 200), (50, 250))
+    last = mask_of(page, canvas_id)
+    assert last is not None
+    assert first is not None
+    assert last.getpixel((175, 180)) == 255
+    assert last.getpixel((60, 52)) == 0
+    for _ in range(3):
+        page.keyboard.press("Control+z")
+    assert mask_of(page, canvas_id) == first
+    for _ in range(3):
+        page.keyboard.press("Control+Shift+z")
+    assert mask_of(page, canvas_id) == last
+    page.reload()
+    ready(page)
+    page.keyboard.press("i")
+    page.keyboard.press("i")
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled()
+    assert mask_of(page, canvas_id) == last, "a mask that was loaded is not the one that was saved"
+    page.keyboard.press("Delete")
+    expect(page.locator("[data-about]")).to_contain_text("Nothing is masked")
+    assert mask_of(page, canvas_id) is None
+
+
+def test_fingers_draw_zoom_and_take_back_a_stroke_by_a_second_one(chromium: Browser, live: str) -> None:
+    context = chromium.new_context(base_url=live, viewport=PHONE, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    canvas_id = begin(page)
+    fingers = context.new_cdp_session(page)
+    start_at, end_at, other = on_screen(page, (60, 60), (120, 60), (200, 200))
+    touch(fingers, "touchStart", [start_at])
+    touch(fingers, "touchMove", [end_at])
+    touch(fingers, "touchStart", [end_at, other])
+    before = page.locator("[data-zoom]").inner_text()
+    touch(fingers, "touchMove", [(end_at[0] - 20, end_at[1] - 20), (other[0] + 20, other[1] + 20)])
+    touch(fingers, "touchEnd")
+    expect(page.locator("[data-zoom]")).not_to_have_text(before)
+    expect(page.locator("[data-about]")).to_contain_text("Nothing is masked")
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+
+    start_at, end_at = on_screen(page, (60, 60), (120, 60))
+    touch(fingers, "touchStart", [start_at])
+    touch(fingers, "touchMove", [end_at])
+    touch(fingers, "touchEnd")
+    left, top, right, bottom = box_of(mask_of(page, canvas_id))
+    assert (left + right) / 2 == pytest.approx(90, abs=3)
+    assert (top + bottom) / 2 == pytest.approx(60, abs=3)
+
+    wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide <= seen
+    page.get_by_role("button", name="Settings and steps").tap()
+    expect(page.get_by_role("spinbutton", name="Strength")).to_be_visible()
+    buttons = page.eval_on_selector_all(
+        ".canvas .button, .canvas .icon-button, .canvas summary, .canvas .segments label",
+        "all => all.filter(e => e.checkVisibility()).map(e => [e.innerText, e.getBoundingClientRect().height])",
+    )
+    assert [name for name, height in buttons if height < TARGET] == []
+    context.close()
+
+
+def test_a_pen_that_is_pressed_harder_draws_wider(page: Page) -> None:
+    canvas_id = begin(page)
+    size_brush(page, 40)
+    (light, hard) = on_screen(page, (60, 60), (180, 60))
+    page.locator("[data-stage]").evaluate(
+        """(stage, points) => {
+            stage.setPointerCapture = () => {};
+            for (const [x, y, pressure] of points)
+                for (const type of ["pointerdown", "pointermove", "pointerup"]) {
+                    const pen = { pointerId: 9, pointerType: "pen", button: 0, clientX: x, clientY: y, pressure };
+                    stage.dispatchEvent(new PointerEvent(type, { ...pen, bubbles: true }));
+                }
+        }""",
+        [[*light, 0.2], [*hard, 1]],
+    )
+    mask = mask_of(page, canvas_id)
+    assert mask is not None
+    across = [box_of(mask.crop((x - 50, 0, x + 50, 120))) for x in (60, 180)]
+    widths = [right - left for left, _, right, _ in across]
+    assert widths[1] == pytest.approx(40, abs=2)
+    assert widths[0] == pytest.approx(40 * (0.15 + 0.85 * 0.2), abs=2)
+
+
+def test_what_another_device_has_saved_is_not_written_over_unasked(page: Page, context: BrowserContext) -> None:
+    canvas_id = begin(page)
+    other = context.new_page()
+    open_canvas(other, canvas_id)
+    other.keyboard.press("a")
+    saved(other)
+    notice = page.get_by_text("This canvas was changed elsewhere")
+    page.keyboard.press("r")
+    draw(page, (10, 10), (60, 60))
+    expect(notice).to_be_visible()
+    expect(page.locator("[data-saved]")).to_have_text("Changed elsewhere")
+    page.get_by_role("button", name="Load that").click()
+    expect(notice).to_be_hidden()
+    expect(page.locator("[data-about]")).to_contain_text("All is masked")
+
+    other.keyboard.press("i")
+    saved(other)
+    page.keyboard.press("Delete")
+    draw(page, (10, 10), (60, 60))
+    expect(notice).to_be_visible()
+    page.get_by_role("button", name="Keep what is here").click()
+    expect(notice).to_be_hidden()
+    assert box_of(mask_of(page, canvas_id)) == pytest.approx((10, 10, 60, 60), abs=1)
+
+
+def test_it_says_so_while_nothing_can_be_saved_and_saves_as_soon_as_it_can(page: Page) -> None:
+    canvas_id = begin(page)
+    page.route("**/api/canvases/**", lambda route: route.abort())
+    page.keyboard.press("a")
+    expect(page.locator("[data-saved]")).to_have_text("Not saved")
+    page.unroute("**/api/canvases/**")
+    assert box_of(mask_of(page, canvas_id)) == (0, 0, SIDE, SIDE)
