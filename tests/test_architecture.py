@@ -78,8 +78,11 @@ RULES = {
             "app.settings",
             "models.recipe",
             "models.sampler_names",
+            "models.prompt",
+            "models.tokenizer",
             "models.edit",
             "models.checkpoint.facts",
+            "models.checkpoint.tokenizers",
         ),
     ),
     "web": Rule(

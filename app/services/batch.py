@@ -17,11 +17,11 @@ from app.services.catalogue import Catalogue
 from app.services.edit import Sources
 from app.services.errors import InvalidInput
 from app.services.generate import Order
-from app.services.request import JobRequest
+from app.services.request import JobRequest, numbered
 from app.services.views import GroupView
 from app.storage import jobs
 from app.storage.store import Store
-from models.recipe import MAX_SEED, Recipe, explain
+from models.recipe import Recipe, explain
 
 MAX_IMAGES = 64
 
@@ -48,7 +48,7 @@ def submit(store: Store, catalogue: Catalogue, owner: str, batch: Batch, idempot
         message = f"{batch.count} pictures at once; ask for 1 to {MAX_IMAGES}."
         raise InvalidInput([{"field": "count", "message": message}])
     first = _recipe(catalogue, batch)
-    order = Order([_numbered(first, number) for number in range(batch.count)], batch.sources)
+    order = Order([numbered(first, number) for number in range(batch.count)], batch.sources)
     return generate.submit_order(store, owner, order, _hash(batch), idempotency_key)
 
 
@@ -58,15 +58,6 @@ def _recipe(catalogue: Catalogue, batch: Batch) -> Recipe:
         return Recipe.model_validate({**recipe.model_dump(), **batch.more})
     except ValidationError as error:
         raise InvalidInput(explain(error)) from error
-
-
-def _numbered(recipe: Recipe, number: int) -> Recipe:
-    """The recipe of one image: seeds follow each other or, where the seed is varied, the variations do."""
-    name = "subseed" if recipe.subseed is not None and recipe.subseed_strength else "seed"
-    seed = getattr(recipe, name) + number
-    if seed > MAX_SEED:
-        raise InvalidInput([{"field": name, "message": f"The last image would have a {name} above {MAX_SEED}."}])
-    return recipe.model_copy(update={name: seed})
 
 
 def _hash(batch: Batch) -> str:

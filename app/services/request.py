@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from app.services.catalogue import Catalogue
 from app.services.edit_request import EditFields
@@ -28,7 +28,24 @@ from models.sampler_names import scheduler_of, split
 
 HIRES = ("hires_scale", "hires_upscaler", "hires_strength", "hires_steps")
 MAX_COUNT = 8
+MAX_NAME = 100
 RANDOM_SEEDS = 2**32  # short enough to be read out, and what other programs accept
+
+
+def _sampler_name(name: str) -> str:
+    """Bring the name of a sampler, and of a scheduler if it says one, to ours."""
+    parts = split(name)
+    if parts is None:
+        raise ValueError(f"must be {', '.join(Sampler)}, or a name that other programs have for one of these")
+    return " ".join(part for part in parts if part)
+
+
+def _scheduler(name: Any) -> Any:
+    return (isinstance(name, str) and scheduler_of(name)) or name
+
+
+SamplerName = Annotated[str, StringConstraints(max_length=MAX_NAME), AfterValidator(_sampler_name)]
+SchedulerName = Annotated[Scheduler, Field(strict=False), BeforeValidator(_scheduler)]
 
 
 class JobRequest(EditFields):
@@ -44,10 +61,13 @@ class JobRequest(EditFields):
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     guidance_scale: Annotated[float, Field(ge=1, le=30)] | None = None
     guidance_rescale: Annotated[float, Field(ge=0, le=1)] | None = None
-    sampler: Annotated[Sampler, Field(strict=False)] | None = Field(
-        None, description="The names of other programs are understood too, such as `DPM++ 2M Karras` or `k_euler`."
+    sampler: SamplerName | None = Field(
+        None,
+        description="The names of other programs are understood too: `Euler a`, `k_euler`. One may say the scheduler "
+        "as well: `DPM++ 2M Karras`.",
+        examples=list(Sampler),
     )
-    scheduler: Annotated[Scheduler, Field(strict=False)] | None = Field(
+    scheduler: SchedulerName | None = Field(
         None, description="How the noise levels are spread over the steps; as the checkpoint's file says if left out."
     )
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -76,20 +96,6 @@ class JobRequest(EditFields):
     height: Side | None = None
     count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 1
     checkpoint: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _understand_names(cls, given: Any) -> Any:
-        """Turn the names that other programs have for samplers and schedules into ours; one may say both."""
-        if not isinstance(given, dict):
-            return given
-        sampler, scheduler = given.get("sampler"), given.get("scheduler")
-        meant: dict[str, Any] = {}
-        if isinstance(scheduler, str):
-            meant["scheduler"] = scheduler_of(scheduler) or scheduler
-        if isinstance(sampler, str) and (parts := split(sampler)) is not None:
-            meant = {"sampler": parts[0], **({"scheduler": parts[1]} if parts[1] else {}), **meant}
-        return given | {name: str(value) for name, value in meant.items()}
 
     @classmethod
     def from_form(cls, fields: dict[str, str]) -> JobRequest:
@@ -121,6 +127,7 @@ class JobRequest(EditFields):
             "width": frame.width if frame else defaults.width,
             "height": frame.height if frame else defaults.height,
             **given,
+            **self._sampling(),
             "edit": edit,
             "checkpoint": defaults.checkpoint,
             "seed": _drawn(self.seed),
@@ -134,6 +141,12 @@ class JobRequest(EditFields):
         except ValidationError as error:
             raise InvalidInput(explain(error)) from error
         return [numbered(first, number) for number in range(self.count)]
+
+    def _sampling(self) -> dict[str, Any]:
+        """Sampler and scheduler where they are said; of two schedulers the one that is said by itself counts."""
+        sampler, scheduler = (split(self.sampler) if self.sampler else None) or (None, None)
+        said = {"sampler": sampler, "scheduler": self.scheduler or scheduler}
+        return {name: value for name, value in said.items() if value is not None}
 
     def _hires(self) -> Hires | None:
         """The second pass. Raises `InvalidInput` for settings of one that is not asked for."""
