@@ -19,13 +19,13 @@ def conditioning(recipe: Recipe) -> Generator[Call, Tensor, Guidance]:
     """
     cond = yield Encode(recipe.prompt, recipe.clip_skip)
     if recipe.guidance_scale <= 1:
-        return Guidance((cond,), tiling=recipe.tiling)
+        return Guidance((cond,))
     uncond = yield Encode(recipe.negative_prompt, recipe.clip_skip)
     if len(cond) != len(uncond):
         empty = yield Encode("", recipe.clip_skip)
         tokens = max(len(cond), len(uncond))
         cond, uncond = _filled(cond, empty, tokens), _filled(uncond, empty, tokens)
-    return Guidance((cond, uncond), recipe.guidance_scale, recipe.guidance_rescale, recipe.tiling)
+    return Guidance((cond, uncond), recipe.guidance_scale, recipe.guidance_rescale)
 
 
 def _filled(states: Tensor, empty: Tensor, tokens: int) -> Tensor:

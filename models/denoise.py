@@ -22,14 +22,12 @@ class Guidance:
     """What steers the network: `conds` is the prompt alone or, for guidance, the prompt and the negative prompt.
 
     `scale` is that of classifier-free guidance (arXiv:2207.12598); `rescale` 0..1 pulls the contrast back to that of
-    the unguided prediction (arXiv:2305.08891 section 3.4). Both need two conds and do nothing with one. With
-    `tiling` the network takes opposite edges for neighbours.
+    the unguided prediction (arXiv:2305.08891 section 3.4). Both need two conds and do nothing with one.
     """
 
     conds: tuple[Tensor, ...]
     scale: float = 1.0
     rescale: float = 0.0
-    tiling: bool = False
 
     def apply(self, prediction: Tensor) -> Tensor:
         """Combine the network's raw rows (len(conds), C, h, w) into one (1, C, h, w)."""
@@ -86,7 +84,6 @@ def denoise(
             denoised=denoised,
             extra=extra,
             backdrop=showing.backdrop,
-            tiling=guidance.tiling,
         )
         denoised = schedule.denoised(x, sigma, guidance.apply(prediction))
         if known is not None:

@@ -33,9 +33,9 @@ def enlarged(
     width, height = hires.size(recipe.width, recipe.height)
     factor, taken = model.config.vae_factor, extra_steps(recipe)
     if hires.upscaler == "lanczos":
-        pixels = yield Decode(latents, recipe.tiling)
+        pixels = yield Decode(latents)
         pixels = lanczos(pixels[:, :, : recipe.height, : recipe.width].clamp(-1, 1), height, width)
-        latents = yield EncodeImage(extend(pixels, factor), recipe.tiling)
+        latents = yield EncodeImage(extend(pixels, factor))
     else:
         size = (-(-height // factor), -(-width // factor))
         latents = F.interpolate(latents, size=size, mode="bicubic", align_corners=False)
@@ -48,5 +48,5 @@ def enlarged(
         again = recipe.model_copy(update={"steps": hires.steps or recipe.steps})
         noise = NoiseSource.of(recipe, tuple(latents.shape))
         latents = yield from walk(again, model, start, guidance=guidance, noise=noise, showing=Showing(before=before))
-    pixels = yield Decode(latents, recipe.tiling)
+    pixels = yield Decode(latents)
     return pixels[:, :, :height, :width]

@@ -41,8 +41,10 @@ def inpaint(recipe: Recipe, model: ModelFacts, edit: Edit, scene: Scene) -> Job:
     """Repaint the scene's mask, grown by `edit.grow`; outside it the pixels are those of the scene.
 
     Encodes the prompts, then the picture, then, for an inpainting U-Net, the masked picture. Draws latent noise under
-    the mask if that was asked for, the initial noise, and then what the sampler draws.
+    the mask if that was asked for, the initial noise, and then what the sampler draws. No step, no change.
     """
+    if steps_taken(recipe.steps, edit.strength) == 0:
+        return scene.content
     mask = grown(scene.mask, edit.grow)
     box, height, width = _place(edit, mask, model.config)
     work = _work(scene, box, mask, height, width, model.config.vae_factor)
@@ -56,13 +58,10 @@ def repaint(recipe: Recipe, model: ModelFacts, edit: Edit, work: Work) -> Job:
 
     At strength 1 it begins with noise alone and else with the noised content, as diffusers' inpainting does.
     """
-    taken = steps_taken(recipe.steps, edit.strength)
-    if taken == 0:
-        return work.content
-    config = model.config
+    taken, config = steps_taken(recipe.steps, edit.strength), model.config
     guidance = yield from conditioning(recipe)
-    known = yield EncodeImage(work.pixels, recipe.tiling)
-    content = known if work.content is work.pixels else (yield EncodeImage(work.content, recipe.tiling))
+    known = yield EncodeImage(work.pixels)
+    content = known if work.content is work.pixels else (yield EncodeImage(work.content))
     mask = cells(work.mask, config.vae_factor)
     noise = NoiseSource.of(recipe, tuple(known.shape))
     match edit.masked_content:
@@ -84,7 +83,7 @@ def repaint(recipe: Recipe, model: ModelFacts, edit: Edit, work: Work) -> Job:
     latents = yield from walk(
         recipe, model, start, guidance=guidance, noise=noise, showing=Showing(backdrop=work.backdrop)
     )
-    return (yield Decode(latents, recipe.tiling))
+    return (yield Decode(latents))
 
 
 def _place(edit: Edit, mask: Tensor, config: LatentFacts) -> tuple[Box, int, int]:

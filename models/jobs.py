@@ -61,7 +61,7 @@ def img2img(recipe: Recipe, model: ModelFacts, pixels: Tensor, strength: float) 
         return pixels
     guidance = yield from conditioning(recipe)
     pixels = extend(pixels, model.config.vae_factor)
-    latents = yield EncodeImage(pixels, recipe.tiling)
+    latents = yield EncodeImage(pixels)
     if taken > 0:
         extra = None
         if takes_masks(model.config):
@@ -88,7 +88,7 @@ def _developed(recipe: Recipe, model: ModelFacts, guidance: Guidance, latents: T
     """Turn latents that took `before` steps into pixels of the size that was asked for, enlarged if that was."""
     if recipe.hires is not None:
         return (yield from enlarged(recipe, model, recipe.hires, guidance=guidance, latents=latents, before=before))
-    pixels = yield Decode(latents, recipe.tiling)
+    pixels = yield Decode(latents)
     return pixels[:, :, : recipe.height, : recipe.width]
 
 

@@ -56,9 +56,9 @@ def test_no_side_is_treated_otherwise(method: Infill, turns: int) -> None:
 def test_blur_goes_on_where_the_known_pixels_end() -> None:
     picture = torch.linspace(-1, 1, HEIGHT)[None, None, :, None].expand(1, 3, HEIGHT, WIDTH).clone()
     filled = infill(picture, known_left_of(20), Infill.BLUR, 1)
-    step = (filled[..., 20] - picture[..., 19])[..., 2:-2]  # it gives way towards the corners
+    step = (filled[..., 20] - picture[..., 19])[..., 3:-3]  # it gives way towards the corners
     assert step.abs().max() < 0.12
-    assert filled[..., -1].std() > 0.2  # the sky stays above the ground, far out too
+    assert (filled[..., -1].diff(dim=2) > 0).all()  # the sky stays above the ground, far out too
 
 
 def test_mirror_repeats_the_picture_backwards(picture: Tensor) -> None:

@@ -21,7 +21,8 @@ def by_hand(region: Tensor) -> np.ndarray:
     """The distance of each pixel to each of the region, of which the least."""
     rows, columns = np.nonzero(region[0, 0].numpy())
     here = np.mgrid[: region.shape[2], : region.shape[3]]
-    return np.min(np.hypot(here[0] - rows[:, None, None], here[1] - columns[:, None, None]), axis=0)
+    distances: np.ndarray = np.hypot(here[0] - rows[:, None, None], here[1] - columns[:, None, None]).min(axis=0)
+    return distances
 
 
 @pytest.mark.parametrize("limit", [1, 5, 40])
