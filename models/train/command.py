@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", type=Path, default=Path("build/embedded"), help="folder of export and sheet")
     parser.add_argument("--design", choices=sorted(DESIGNS), help="networks and world (large on a GPU, else small)")
     parser.add_argument("--device", default="auto", help="cuda, mps or cpu (default: the best there is)")
-    parser.add_argument("--minutes", type=float, help="train so long in all (27 on a GPU, else 120)")
+    parser.add_argument("--minutes", type=float, help="train so long in all (25 on a GPU, else 120)")
     parser.add_argument("--stop-after", type=float, metavar="MINUTES", help="end this call then; the next one goes on")
     parser.add_argument("--steps", type=int, help="end each stage after so many steps, whatever the time")
     parser.add_argument("--pictures", type=int, help="to train the autoencoder on")

@@ -26,7 +26,7 @@ from ..checkpoint.folder import load
 from . import judge
 from .gallery import draw, recipes_of
 from .pictures import HELD_OUT, picture_of, scene_of, to_pixels
-from .scene import Scene
+from .scene import WORLDS, Scene, World
 from .sheet import compose
 from .speech import caption
 
@@ -35,7 +35,9 @@ STEPS = (4, 8, 12, 20, 30)
 SAMPLERS = ("ddim", "dpmpp_2m")
 GUIDANCE = (1.0, 2.0, 4.0, 8.0)
 PSNR_PICTURES = 64
-NAMED = ("time", "terrain", "ground", "thing", "thing_at", "luminary", "luminary_at", "clouds", "stars", "aurora")
+TIMED = 5
+TESTED = 1000  # renders on which the judge itself is tested
+JUDGED = {1: 12_000, 2: 40_000}  # pictures that the judge of a world is trained on
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,17 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
-    reader = judge.train(folder / "judge.safetensors", pictures=12_000, passes=5, workers=options.workers)
+    world = _world_of(options.checkpoint)
+    reader = judge.train(
+        folder / f"judge-{world}.safetensors", WORLDS[world], pictures=JUDGED[world], passes=5, workers=options.workers
+    )
     bundle = load(options.checkpoint)
     figures: dict[str, Any] = {
-        "judge": judge.accuracy(reader, pictures=1000, workers=options.workers),
-        "psnr": psnr(bundle),
-        "seconds": seconds(bundle),
+        "judge": judge.accuracy(reader, pictures=TESTED, workers=options.workers),
+        "psnr": psnr(bundle, reader.world),
+        "seconds": seconds(bundle, reader.world),
     }
-    scenes = held_out(options.prompts)
+    scenes = held_out(options.prompts, reader.world)
     pictures = _pictures(bundle, scenes)
     figures["defaults"] = asdict(score(reader, pictures, scenes))
     compose([Image.fromarray(p) for p in pictures[:48]], [_said(i, s) for i, s in enumerate(scenes[:48])]).save(
@@ -85,9 +90,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def held_out(count: int) -> list[Scene]:
+def _world_of(checkpoint: Path) -> int:
+    """Return the number of the world that a checkpoint was trained on; the first did not say so."""
+    return int(json.loads((checkpoint / "mezzotint.json").read_text("utf-8")).get("world", 1))
+
+
+def held_out(count: int, world: World) -> list[Scene]:
     """Return scenes that are never trained on."""
-    return [scene_of(HELD_OUT + 20_000 + i) for i in range(count)]
+    return [scene_of(HELD_OUT + 20_000 + i, world) for i in range(count)]
 
 
 def _said(number: int, scene: Scene) -> str:
@@ -102,20 +112,27 @@ def _pictures(bundle: Bundle, scenes: Sequence[Scene], **options: object) -> lis
 
 def score(reader: judge.Judge, pictures: Sequence[NDArray[np.uint8]], scenes: Sequence[Scene]) -> Score:
     """Compare what the judge reads from pictures with the scenes that they were asked to show."""
-    right: dict[str, list[bool]] = {name: [] for name in NAMED}
+    right: dict[str, list[bool]] = {name: [] for name in reader.parts if not name.endswith("_twice")}
     whole, doubled = [], []
     for read, scene in zip(reader.read(np.stack(pictures)), scenes, strict=True):
-        found = {name: read[name] == getattr(scene, name) for name in NAMED if is_named(scene, name)}
+        found = {name: read[name] == getattr(scene, name) for name in right if is_named(scene, name)}
         for name, is_right in found.items():
             right[name].append(is_right)
         whole.append(all(found.values()))
-        doubled.append(read["thing_twice"] or (scene.luminary is not None and read["luminary_twice"]))
+        doubled.append(is_doubled(read, scene))
     parts = {name: float(np.mean(values)) for name, values in right.items() if values}
     return Score(parts, float(np.mean(whole)), float(np.mean(doubled)))
 
 
+def is_doubled(read: dict[str, Any], scene: Scene) -> bool:
+    """Whether the thing or the luminary that was asked for once stands there twice."""
+    return any(read[f"{part}_twice"] for part in ("thing", "luminary") if getattr(scene, part) and scene.count == 1)
+
+
 def is_named(scene: Scene, part: str) -> bool:
     """Whether a full caption names this part; what is not there is not spoken of."""
+    if part == "count":
+        return scene.thing is not None
     return bool(getattr(scene, part.removesuffix("_at")))
 
 
@@ -136,20 +153,20 @@ def _series(
 
 
 @torch.no_grad()
-def psnr(bundle: Bundle) -> float:
+def psnr(bundle: Bundle, world: World) -> float:
     """Return the mean PSNR in dB of the autoencoder over held-out renders."""
     found = []
     for number in range(PSNR_PICTURES):
-        pixels = to_pixels(np.stack([picture_of(HELD_OUT + 40_000 + number)]))
+        pixels = to_pixels(np.stack([picture_of(HELD_OUT + 40_000 + number, world=world)]))
         decoded = bundle.vae.decode(bundle.vae.encode(pixels)[0]).clamp(-1, 1)
         found.append(-10 * float(((decoded - pixels) / 2).square().mean().log10()))
     return float(np.mean(found))
 
 
-def seconds(bundle: Bundle) -> float:
-    """Return the median time of one picture alone with the defaults, over five, after one to warm up."""
+def seconds(bundle: Bundle, world: World) -> float:
+    """Return the median time of one picture alone with the defaults, over TIMED, after one to warm up."""
     times = []
-    for recipe in recipes_of(bundle, [_said(i, scene) for i, scene in enumerate(held_out(6))]):
+    for recipe in recipes_of(bundle, [_said(i, scene) for i, scene in enumerate(held_out(TIMED + 1, world))]):
         started = time.perf_counter()
         draw(bundle, [recipe], "time")
         times.append(time.perf_counter() - started)

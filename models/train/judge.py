@@ -24,29 +24,28 @@ from tqdm import tqdm
 from .probe import IGNORED, label_of
 from .processes import in_processes
 from .render import render
-from .scene import FIRST_WORLD, POSITIONS, PRESENT, Scene, sample_scene
+from .scene import POSITIONS, PRESENT, Scene, World, sample_scene
 
 PART = 50  # pictures that a process draws at a time
 SIZE = 128  # pixels a side that it looks at
 WIDTHS = (24, 48, 96, 128)
 FIRST = 3_000_000_000  # its pictures' numbers; those of its test begin at FIRST_TEST
 FIRST_TEST = 3_500_000_000
-READS: dict[str, tuple[Any, ...]] = {
-    **FIRST_WORLD.classes,
-    "clouds": PRESENT,
-    "stars": PRESENT,
-    "aurora": PRESENT,
-    "thing_twice": PRESENT,
-    "luminary_twice": PRESENT,
-}
 Labels = dict[str, int]
 
 
-class Judge(nn.Module):
-    """Four strided convolutions and one classifier for each part of a scene."""
+def parts_of(world: World) -> dict[str, tuple[Any, ...]]:
+    """Return the values that the judge can read of each part of a scene."""
+    found = ("clouds", "stars", "aurora", "thing_twice", "luminary_twice")
+    return world.classes | dict.fromkeys(found, PRESENT)
 
-    def __init__(self) -> None:
+
+class Judge(nn.Module):
+    """Four strided convolutions and one classifier for each part of a scene of one world."""
+
+    def __init__(self, world: World) -> None:
         super().__init__()
+        self.world, self.parts = world, parts_of(world)
         layers: list[nn.Module] = []
         for before, width in pairwise((3, *WIDTHS)):
             layers += [nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
@@ -54,7 +53,7 @@ class Judge(nn.Module):
         self.body = nn.Sequential(
             *layers, nn.Conv2d(WIDTHS[-1], 32, 1), nn.Flatten(), nn.Linear(32 * side**2, 256), nn.ReLU()
         )
-        self.heads = nn.ModuleDict({name: nn.Linear(256, len(values)) for name, values in READS.items()})
+        self.heads = nn.ModuleDict({name: nn.Linear(256, len(values)) for name, values in self.parts.items()})
 
     def forward(self, pictures: Tensor) -> dict[str, Tensor]:
         """Return the logits (B, classes) of each part for pictures (B, 3, SIZE, SIZE) in -1..1."""
@@ -63,32 +62,33 @@ class Judge(nn.Module):
 
     @torch.no_grad()
     def read(self, pictures: NDArray[np.uint8]) -> list[dict[str, Any]]:
-        """Say what is in pictures (B, H, W, 3): for each the value of every part in `READS`."""
+        """Say what is in pictures (B, H, W, 3): for each the value of every part."""
         self.eval()
         chosen = {name: logits.argmax(1) for name, logits in self(_inputs(pictures)).items()}
-        return [{name: READS[name][index[i]] for name, index in chosen.items()} for i in range(len(pictures))]
+        return [{name: self.parts[name][index[i]] for name, index in chosen.items()} for i in range(len(pictures))]
 
 
-def _pictures_with_truth(numbers: range) -> list[tuple[NDArray[np.uint8], Labels]]:
-    return [picture_with_truth(number) for number in numbers]
+def _pictures_with_truth(job: tuple[World, range]) -> list[tuple[NDArray[np.uint8], Labels]]:
+    world, numbers = job
+    return [picture_with_truth(number, world) for number in numbers]
 
 
-def picture_with_truth(number: int) -> tuple[NDArray[np.uint8], Labels]:
+def picture_with_truth(number: int, world: World) -> tuple[NDArray[np.uint8], Labels]:
     """Render picture `number` (SIZE, SIZE, 3); one in five shows the thing or the luminary twice.
 
     The two halves then come from two renders that differ only in where it stands.
     """
     rng = Random(number)
-    scene = sample_scene(rng)
+    scene = sample_scene(rng, world)
     twice = rng.choice(("thing", "luminary")) if rng.random() < 0.2 else None
-    if twice is None or getattr(scene, twice) is None:
+    if twice is None or getattr(scene, twice) is None or scene.count > 1:
         picture = render(scene, Random(number + 1))
-        return _smaller(picture), labels_of(scene)
+        return _smaller(picture), labels_of(scene, world)
     left, right = (_with(scene, f"{twice}_at", side) for side in ("left", "right"))
     halves = [render(half, Random(number + 1)) for half in (left, right)]
     middle = halves[0].shape[1] // 2
     picture = np.concatenate([halves[0][:, :middle], halves[1][:, middle:]], axis=1)
-    return _smaller(picture), labels_of(scene) | {f"{twice}_twice": 1, f"{twice}_at": IGNORED}
+    return _smaller(picture), labels_of(scene, world) | {f"{twice}_twice": 1, f"{twice}_at": IGNORED}
 
 
 def _with(scene: Scene, part: str, value: str) -> Scene:
@@ -96,25 +96,25 @@ def _with(scene: Scene, part: str, value: str) -> Scene:
     return replace(scene, **changed)
 
 
-def labels_of(scene: Scene) -> Labels:
+def labels_of(scene: Scene, world: World) -> Labels:
     """Return the number of the right class of each part, IGNORED where there is nothing to tell."""
-    labels = {name: label_of(scene, name, FIRST_WORLD) for name in FIRST_WORLD.classes}
+    labels = {name: label_of(scene, name, world) for name in world.classes}
     for name in ("clouds", "stars", "aurora"):
         labels[name] = int(getattr(scene, name))
     for name in ("thing", "luminary"):
-        labels[f"{name}_twice"] = IGNORED if getattr(scene, name) is None else 0
+        labels[f"{name}_twice"] = IGNORED if getattr(scene, name) is None or scene.count > 1 else 0
     return labels
 
 
-def train(file: Path, *, pictures: int, passes: int, workers: int, seed: int = 0) -> Judge:
+def train(file: Path, world: World, *, pictures: int, passes: int, workers: int, seed: int = 0) -> Judge:
     """Return the judge that lies in `file`, or train one there; one pass takes every picture once."""
-    judge = Judge()
+    judge = Judge(world)
     if file.exists():
         judge.load_state_dict(load_file(file))
         return judge.eval()
     torch.manual_seed(seed)
-    judge = Judge()
-    pool, truth = renders(FIRST, pictures, workers)
+    judge = Judge(world)
+    pool, truth = renders(world, FIRST, pictures, workers)
     optimizer = torch.optim.AdamW(judge.parameters(), 2e-3, weight_decay=0.01)
     batches = list(_batches(len(pool), passes, np.random.default_rng(seed)))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=len(batches) + 1)
@@ -131,21 +131,23 @@ def train(file: Path, *, pictures: int, passes: int, workers: int, seed: int = 0
 
 def accuracy(judge: Judge, *, pictures: int, workers: int) -> dict[str, float]:
     """Return the share of held-out renders of which the judge reads each part right."""
-    pool, truth = renders(FIRST_TEST, pictures, workers)
-    right: dict[str, list[bool]] = {name: [] for name in READS}
+    pool, truth = renders(judge.world, FIRST_TEST, pictures, workers)
+    right: dict[str, list[bool]] = {name: [] for name in judge.parts}
     for start in range(0, len(pool), 100):
         for i, read in enumerate(judge.read(pool[start : start + 100]), start):
             for name, value in read.items():
                 if truth[name][i] != IGNORED:
-                    right[name].append(READS[name].index(value) == truth[name][i])
+                    right[name].append(judge.parts[name].index(value) == truth[name][i])
     return {name: float(np.mean(values)) for name, values in right.items() if values}
 
 
-def renders(first: int, count: int, workers: int) -> tuple[NDArray[np.uint8], Mapping[str, NDArray[np.int64]]]:
+def renders(
+    world: World, first: int, count: int, workers: int
+) -> tuple[NDArray[np.uint8], Mapping[str, NDArray[np.int64]]]:
     """Render pictures `first` onwards with their labels; on several cores with `workers` above 1."""
-    parts = [range(start, min(start + PART, first + count)) for start in range(first, first + count, PART)]
+    parts = [(world, range(start, min(start + PART, first + count))) for start in range(first, first + count, PART)]
     found = [pair for part in in_processes(_pictures_with_truth, parts, workers, "renders") for pair in part]
-    truth = {name: np.array([labels[name] for _, labels in found]) for name in READS}
+    truth = {name: np.array([labels[name] for _, labels in found]) for name in parts_of(world)}
     return np.stack([picture for picture, _ in found]), truth
 
 
@@ -184,7 +186,7 @@ def _loss(judge: Judge, pictures: Tensor, labels: Mapping[str, Tensor]) -> Tenso
         logits = judge(pictures)
     losses = [
         F.cross_entropy(logits[name].float(), labels[name], ignore_index=IGNORED)
-        for name in READS
+        for name in judge.parts
         if bool((labels[name] != IGNORED).any())
     ]
     return torch.stack(losses).sum()

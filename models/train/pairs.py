@@ -7,6 +7,7 @@ say differently. Before pairs, the answer at the first step changed by 4 % when 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -72,8 +73,10 @@ def _words(name: str) -> Words:
     return Words.of_grammar(design_named(name))
 
 
-def write(encode: Encoder, design: Design, folder: Path, chunks: int, workers: int) -> None:
-    """Draw what is missing of the first `chunks` files, in `workers` processes, and encode it here."""
+def write(
+    encode: Encoder, design: Design, folder: Path, chunks: int, workers: int, deadline: float | None = None
+) -> None:
+    """Draw what is missing of the first `chunks` files in `workers` processes, encode it here; until the deadline."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [chunk for chunk in range(chunks) if not _file(folder, chunk).exists()]
     jobs = [(design.name, first) for chunk in missing for first in range(chunk * CHUNK, (chunk + 1) * CHUNK, PART)]
@@ -85,6 +88,9 @@ def write(encode: Encoder, design: Design, folder: Path, chunks: int, workers: i
         with open(temporary, "wb") as file:
             np.savez(file, latents=latents, tokens=tokens, labels=labels)
         os.replace(temporary, _file(folder, chunk))
+        if deadline is not None and time.monotonic() >= deadline:
+            drawn.close()
+            return
 
 
 def _file(folder: Path, chunk: int) -> Path:

@@ -44,7 +44,7 @@ class Budget:
 
 
 CPU_BUDGET = Budget(minutes=120, pictures=4000, chunks=40, batch=16, autoencoder_batch=4)
-GPU_BUDGET = Budget(minutes=27, pictures=30_000, chunks=120, batch=512, autoencoder_batch=64)
+GPU_BUDGET = Budget(minutes=25, pictures=30_000, chunks=120, batch=512, autoencoder_batch=64)
 SHARES = {"autoencoder": 0.22, "decoder": 0.08, "diffusion": 0.7}
 
 
@@ -90,7 +90,9 @@ class Training:
         Decoding(self.folder, self.design, plan, self.device).train(self.budget.pictures, self.workers, self.deadline)
 
     def pairs(self) -> None:
-        drawn.write(self._encoder(), self.design, self.folder / "pairs", self.budget.chunks, self.workers)
+        drawn.write(
+            self._encoder(), self.design, self.folder / "pairs", self.budget.chunks, self.workers, self.deadline
+        )
 
     def diffusion(self) -> None:
         self._run().train(self.deadline, compiled=self.budget.is_compiled)

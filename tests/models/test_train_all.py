@@ -13,6 +13,7 @@ from PIL import Image
 
 from models.checkpoint.folder import load
 from models.config import VAEConfig
+from models.torchvision_guard import declare_missing_operators
 from models.train import autoencoder, decoder, pairs
 from models.train.autoencoder import settle
 from models.train.command import main
@@ -20,6 +21,7 @@ from models.train.curves import curves
 from models.train.design import DESIGNS, LARGE, TINY
 from models.train.diffusion import DIFFERENCE_WEIGHT, THING_WEIGHT, Networks, Run, timestep_shares, weights_of
 from models.train.forward import forward_process
+from models.train.gallery import draw, recipes_of
 from models.train.plan import Plan
 from models.train.probe import IGNORED
 from models.train.stages import Budget, Training
@@ -49,6 +51,33 @@ def test_the_whole_training_ends_in_a_checkpoint_that_loads(trained: tuple[Train
     assert bundle.config.latent_channels == 8
     assert bundle.unknown_words("a castle in the rain as a woodcut") == []
     assert {path.name for path in training.folder.iterdir()} >= {"curves.png", "diffusion.jsonl", "autoencoder.jsonl"}
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers' Euler
+def test_diffusers_draws_the_same_picture_by_itself(trained: tuple[Training, Path]) -> None:
+    declare_missing_operators()
+    from diffusers import StableDiffusionPipeline
+
+    _, checkpoint = trained
+    bundle = load(checkpoint)
+    prompt, seed, steps = "a castle in the rain", 3, 3
+    theirs = StableDiffusionPipeline.from_pretrained(checkpoint, dtype=torch.float32)
+    theirs.set_progress_bar_config(disable=True)
+
+    wanted = theirs(
+        prompt,
+        height=64,
+        width=64,
+        num_inference_steps=steps,
+        guidance_scale=4.0,
+        guidance_rescale=0.5,
+        generator=torch.Generator().manual_seed(seed),
+        output_type="np",
+    ).images[0]
+    facts = {"width": 64, "height": 64, "steps": steps, "seed": seed, "guidance_scale": 4.0, "guidance_rescale": 0.5}
+    ours = draw(bundle, recipes_of(bundle, [prompt], **facts))[0]
+
+    assert np.abs(ours - np.round(wanted * 255)).max() <= 1
 
 
 def test_a_second_call_does_nothing_more(trained: tuple[Training, Path]) -> None:
