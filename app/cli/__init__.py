@@ -18,7 +18,7 @@ class Command:
 COMMANDS = {
     "serve": Command("app.cli.serve", "serve the pages and the API (what happens without a command)"),
     "generate": Command("app.cli.generate", "make pictures of one prompt and write them as PNG files"),
-    "models": Command("app.cli.models", "list the checkpoints and what is in them"),
+    "checkpoints": Command("app.cli.checkpoints", "list checkpoints, say what is in one, convert a pickle"),
     "inspect": Command("app.cli.inspect", "say how a picture was made, whoever made it"),
     "keys": Command("app.cli.keys", "make, list and revoke API keys"),
     "doctor": Command("app.cli.doctor", "say what this machine has and what is wrong with it"),
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
 
 def usage() -> str:
     """Describe all commands in a few lines."""
-    lines = [f"  {name:<9} {command.summary}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<11} {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
         ["usage: python3 -m app [command] [options]", "", *lines, "", "Options of one: python3 -m app COMMAND --help"]
     )

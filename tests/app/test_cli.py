@@ -11,7 +11,7 @@ from PIL import Image
 
 from app import __version__, cli
 from app.bootstrap import ROOT
-from app.cli import bench, browser, flags, generate, models, serve
+from app.cli import bench, browser, checkpoints, flags, generate, serve
 from app.cli.bench import queue
 from app.metadata.read import read_recipe
 from app.settings import Settings
@@ -140,16 +140,31 @@ def test_generate_says_which_words_are_unknown(
     assert "does not know: zebra" in capsys.readouterr().err
 
 
-def test_models_describes_a_checkpoint(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert models.main([str(tiny_checkpoint)]) == 0
+def test_checkpoints_describes_one(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert checkpoints.main(["inspect", str(tiny_checkpoint)]) == 0
     assert "128 x 128 pixels" in capsys.readouterr().out
-    assert models.main([str(tiny_checkpoint), "--json"]) == 0
+    assert checkpoints.main(["inspect", str(tiny_checkpoint), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["latent_channels"] == 4
 
 
-def test_models_says_what_is_wrong_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert models.main([str(tmp_path)]) == 1
+def test_checkpoints_says_what_is_wrong_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert checkpoints.main(["inspect", str(tmp_path)]) == 1
     assert "model_index.json is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [[], ["list"]])
+def test_checkpoints_lists_those_that_serve_offers(
+    tmp_path: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    flags = [f"--checkpoint={tiny_checkpoint}", f"--data={tmp_path}", "--json"]
+    assert checkpoints.main([*argv, *flags]) == 0
+    names = [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(names) == ["embedded", "tiny"]
+
+
+def test_checkpoints_says_why_it_converts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert checkpoints.main(["convert", str(tmp_path / "lost.ckpt")]) == 1
+    assert "lost.ckpt cannot be read" in capsys.readouterr().err
 
 
 def test_bench_refuses_an_unknown_part(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,70 @@
+"""Turn a pickle of weights into a safetensors file beside it, in a child process (`unpickle.py`). Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import models
+from models.checkpoint.headers import CheckpointError, is_pickle, read_header
+
+SECONDS = 1800  # for a file of several gigabytes on a slow disk
+NEW_STEMS = {"pytorch_model": "model"}  # what transformers calls the same weights in the other format
+
+
+def convert(file: Path, *, replace: bool = False) -> Path:
+    """Return the safetensors file that now holds the tensors of `file`, which is left as it is.
+
+    Raises `CheckpointError` if there is one already and `replace` is not set, and for a file that is no pickle, or
+    that holds anything but tensors.
+    """
+    target = target_of(file)
+    if target.exists() and not replace:
+        raise CheckpointError(f"{target} exists already; use it, or write it anew with --replace")
+    _check(file)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        _run(file, part)
+        read_header(part)
+        part.replace(target)
+    except OSError as error:
+        why = f"{target} cannot be written ({error.strerror})"
+        raise CheckpointError(f"{why}; see to its folder or its disk") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def target_of(file: Path) -> Path:
+    """Where the converted weights go: the same name, but as each layout has it."""
+    stem, dot, variant = file.stem.partition(".")
+    return file.with_name(f"{NEW_STEMS.get(stem, stem)}{dot}{variant}.safetensors")
+
+
+def _check(file: Path) -> None:
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(16)
+    except OSError as error:
+        why = f"{file} cannot be read ({error.strerror})"
+        raise CheckpointError(f"{why}; give the path of a .ckpt, .bin or .pt file") from error
+    if not is_pickle(start):
+        raise CheckpointError(f"{file} is no pickle of torch, so there is nothing to convert; use it as it is")
+
+
+def _run(file: Path, part: Path) -> None:
+    root = Path(next(iter(models.__path__))).resolve().parent
+    command = [sys.executable, "-m", "models.checkpoint.unpickle", str(file.resolve()), str(part.resolve())]
+    try:
+        child = subprocess.run(
+            command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise CheckpointError(f"{file} was not converted within {SECONDS} seconds; try it on a faster disk") from None
+    if child.returncode:
+        last = child.stderr.strip().splitlines()[-1:] or [f"the process ended with {child.returncode}"]
+        raise CheckpointError(f"{file} cannot be converted: {last[0].replace(f'{file.resolve()} ', 'it ')}")
+    with part.open("rb") as stream:
+        os.fsync(stream.fileno())
