@@ -17,6 +17,7 @@ PAGES = {
     "gallery": "/images",
     "image": "/images/{image}",
     "delete": "/images/{image}/delete",
+    "canvases": "/canvas",
     "checkpoints": "/checkpoints",
     "api": "/docs",
     "share": "{share}",

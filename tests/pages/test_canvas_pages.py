@@ -6,6 +6,7 @@ import re
 
 from starlette.testclient import TestClient
 
+from app.web.templating import STATIC
 from tests.api.asking import finished
 from tests.pages.painting import picture
 
@@ -63,3 +64,11 @@ def test_a_picture_comes_back_to_the_canvas_that_holds_it(alice: TestClient) -> 
     image_id = finished(alice)["image"]["id"]
     paths = {alice.post("/canvas", data={"image_id": image_id}).url.path for _ in range(2)}
     assert len(paths) == 1
+
+
+def test_every_module_is_loaded_and_every_import_is_there() -> None:
+    modules = {path.name: path.read_text() for path in (STATIC / "js" / "canvas").glob("*.js")}
+    imported = {name for text in modules.values() for name in re.findall(r'from "\./([\w-]+\.js)"', text)}
+    assert imported == modules.keys() - {"main.js", "landing.js"}
+    outside = {name for text in modules.values() for name in re.findall(r'from "\.\./([\w-]+\.js)"', text)}
+    assert all((STATIC / "js" / name).is_file() for name in outside)

@@ -14,7 +14,7 @@ from tests.app.fake_engine import FakeEngine
 pytestmark = pytest.mark.browser
 
 PATIENCE_MS = 30_000
-PAGES = ("/", "/images", "/checkpoints", "/patterns", "/docs", "/nowhere")
+PAGES = ("/", "/images", "/canvas", "/checkpoints", "/patterns", "/docs", "/nowhere")
 TARGET = 44  # pixels, the smallest side of what a finger should hit
 
 expect.set_options(timeout=PATIENCE_MS)

@@ -23,6 +23,15 @@ export async function ask(method, path, { json, body, headers = {}, ...options }
   return answer;
 }
 
+/** Send a file and go to a canvas that holds it. */
+export async function openPicture(file) {
+  const body = new FormData();
+  body.append("file", file);
+  const { id } = await ask("POST", "/api/images", { body });
+  const canvas = await ask("POST", "/api/canvases", { json: { image_id: id } });
+  location.assign(`/canvas/${canvas.id}`);
+}
+
 function parse(text) {
   try {
     return text ? JSON.parse(text) : null;

@@ -19,7 +19,8 @@ export class Keys {
   #down(event) {
     if (event.defaultPrevented || event.altKey || document.querySelector("dialog[open]")) return;
     if (isMeant(event)) return;
-    const action = this.#held[event.key] ? () => this.#held[event.key](true) : this.#find(nameOf(event));
+    const name = nameOf(event);
+    const action = this.#held[name] ? () => this.#held[name](true) : this.#find(name);
     if (!action) return;
     event.preventDefault();
     action();

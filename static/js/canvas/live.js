@@ -7,8 +7,12 @@ export function follow({ progress, changed }) {
   const stream = new EventSource("/api/events");
   stream.addEventListener("progress", (event) => progress(JSON.parse(event.data)));
   for (const kind of CHANGES) stream.addEventListener(kind, (event) => changed(JSON.parse(event.data)));
-  stream.addEventListener("bye", () => stream.close());
-  stream.addEventListener("bye", () => setTimeout(() => follow({ progress, changed }), BACK_MS), { once: true });
+  const again = () => {
+    stream.close();
+    setTimeout(() => follow({ progress, changed }), BACK_MS);
+  };
+  stream.addEventListener("bye", again);
+  stream.addEventListener("error", () => stream.readyState === EventSource.CLOSED && again());
 }
 
-const BACK_MS = 2000; // until a server that said goodbye is asked again
+const BACK_MS = 2000; // until a server that said goodbye, or had no room, is asked again

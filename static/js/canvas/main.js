@@ -1,5 +1,7 @@
 // Puts the canvas together: stage, panel, strip, steps and server, and which button or key does what.
 
+import { openPicture } from "./api.js";
+import { awaitPictures } from "./incoming.js";
 import { Keys } from "./keys.js";
 import { Numbers } from "./numbers.js";
 import { Panel } from "./panel.js";
@@ -16,10 +18,12 @@ const root = document.querySelector("[data-canvas]");
 const status = new Status(root);
 const workbench = new Workbench(root, {
   maskChanged() {
+    lookAtPicture();
     session.touch("mask");
     describe({ aloud: true });
   },
   frameChanged({ final }) {
+    if (isOpen) lookAtPicture();
     if (final) session.touch("frame");
     describe({ aloud: final });
   },
@@ -27,9 +31,7 @@ const workbench = new Workbench(root, {
     showBrush();
     session.touch("settings");
   },
-  drawingBegan() {
-    if (staging.chosen) staging.choose(null);
-  },
+  drawingBegan: lookAtPicture,
 });
 const staging = new Staging(root.querySelector("[data-strip-root]"), { onLook: look, act: decide });
 const panel = new Panel(root.querySelector("form[data-panel]"), { changed: () => session.touch("settings"), send: generate });
@@ -68,6 +70,11 @@ function restore({ form = {}, brush = {} }) {
   panel.fields = form;
   workbench.brush = brush;
   session.forget();
+}
+
+/** What is drawn concerns the picture, so it is shown instead of a candidate. */
+function lookAtPicture() {
+  if (staging.chosen) staging.choose(null);
 }
 
 function describe({ aloud = false } = {}) {
@@ -164,6 +171,8 @@ new Keys(
     "ctrl+z": () => workbench.undo(),
     "ctrl+shift+z": () => workbench.redo(),
     "ctrl+y": () => workbench.redo(),
+    "ctrl+Enter": () => root.querySelector("form[data-panel]").requestSubmit(),
+    Escape: () => workbench.abandon(),
     "?": ACTS.keys,
     ArrowLeft: () => staging.step(-1),
     ArrowRight: () => staging.step(1),
@@ -171,6 +180,7 @@ new Keys(
   { " ": (isDown) => (workbench.holdsPan = isDown), c: (isDown) => staging.compare(isDown) },
 );
 
+awaitPictures(root, { take: (file) => attempt(() => openPicture(file)), refuse: (words) => status.refuse(new Error(words)) });
 workbench.choose("brush");
 showBrush();
 attempt(() => session.start());

@@ -33,6 +33,13 @@ export class Pointers {
     return this.#mode === "draw";
   }
 
+  /** Take back the stroke that is being drawn. */
+  abandon() {
+    if (this.#mode !== "draw") return;
+    this.#canvas.tool().cancel();
+    this.#mode = "spent";
+  }
+
   #down(event) {
     if (event.pointerType === "mouse" && event.button !== 0 && event.button !== MIDDLE) return;
     if (this.#mode === "draw" && this.#penIsDown && event.pointerType === "touch") return;
@@ -51,7 +58,7 @@ export class Pointers {
   }
 
   #beginPinch() {
-    if (this.#mode === "draw") this.#canvas.tool().cancel();
+    this.abandon();
     this.#mode = "pinch";
   }
 

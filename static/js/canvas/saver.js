@@ -1,7 +1,7 @@
 // Keeps the canvas on the server: each part is sent a moment after it was last changed, one at a time, and only onto the
 // version that we know. `onState` hears `saved`, `unsaved`, `saving`, `failed` or `conflict`.
 
-const QUIET_MS = 600; // after the last change
+const QUIET_MS = 400; // after the last change
 const RETRY_MS = 4000; // after a failure
 
 export class Saver {

@@ -139,6 +139,10 @@ export class Workbench {
     if (!this.isBusy) this.#box.change(frame);
   }
 
+  abandon() {
+    this.#pointers.abandon();
+  }
+
   undo() {
     if (!this.isBusy) this.history.undo();
   }
