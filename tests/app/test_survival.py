@@ -18,6 +18,7 @@ from app.cli import generate
 from app.cli.local_server import POLL_SECONDS, LocalServer, children, post, wait
 from app.settings import Settings
 from models.pixels import pixel_sha256
+from tests.api.picturing import file, mask
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds child processes in /proc")
 PROMPT = "mountains by the lake at sunset"
@@ -33,6 +34,24 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> I
 
 def ask(client: httpx2.Client, count: int) -> list[str]:
     return post(client, prompt=PROMPT, seed=100, steps=STEPS, count=count)
+
+
+def ask_for_edit(client: httpx2.Client) -> list[str]:
+    """Ask for a picture in which a part of an uploaded one is repainted, and which goes on to its left."""
+    files = {"image": ("a.png", file((128, 128))), "mask": ("m.png", mask((128, 128)))}
+    data = {"prompt": PROMPT, "seed": "3", "steps": str(STEPS), "strength": "0.9", "frame": "-64,0,192,128"}
+    return [job["id"] for job in client.post("/api/jobs", data=data, files=files).raise_for_status().json()["jobs"]]
+
+
+def edited_by_command(folder: Path, checkpoint: Path) -> str:
+    """Return the hash of the pixels that the command makes of the same."""
+    (folder / "a.png").write_bytes(file((128, 128)))
+    (folder / "m.png").write_bytes(mask((128, 128)))
+    flags = ["--seed=3", f"--steps={STEPS}", "--strength=0.9", "--outpaint=left=64", f"--checkpoint={checkpoint}"]
+    paths = [f"--image={folder / 'a.png'}", f"--mask={folder / 'm.png'}", f"--output={folder / 'edit.png'}"]
+    assert generate.main([PROMPT, *flags, *paths, "--quiet"]) == 0
+    with Image.open(folder / "edit.png") as image:
+        return pixel_sha256(image.tobytes(), *image.size)
 
 
 def hashes(jobs: list[dict[str, Any]]) -> list[str]:
@@ -68,13 +87,15 @@ def test_a_killed_engine_costs_only_time(server: LocalServer, tmp_path: Path, ti
         assert pixel_sha256(image.tobytes(), *image.size) == undisturbed[0], "the command makes the server's pixels"
 
 
-def test_a_killed_server_loses_nothing(server: LocalServer) -> None:
+def test_a_killed_server_loses_nothing(server: LocalServer, tmp_path: Path, tiny_checkpoint: Path) -> None:
     with server.client() as client:
         ids = ask(client, 8)
         wait_for_four_at_work(client, ids)
+        edit = ask_for_edit(client)
         server.kill()
         server.start()
         client.base_url = server.url
-        jobs = wait(client, ids)
-        assert sorted(image["id"] for image in images(client)) == sorted(job["image"]["id"] for job in jobs)
+        jobs, edits = wait(client, ids), wait(client, edit)
+        assert sorted(image["id"] for image in images(client)) == sorted(job["image"]["id"] for job in [*jobs, *edits])
+        assert hashes(edits) == [edited_by_command(tmp_path, tiny_checkpoint)]
         assert hashes(jobs) == hashes(wait(client, ask(client, 8))), "an undisturbed run gives the same"
