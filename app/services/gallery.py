@@ -55,6 +55,12 @@ def family(store: Store, owner: str, image_id: str) -> Family:
         )
 
 
+def has(store: Store, owner: str, image_id: str | None = None) -> bool:
+    """Whether the owner has this image, or, where none is named, any."""
+    with store.read() as tx:
+        return images.one(tx, owner, image_id) is not None if image_id else images.count(tx, owner) > 0
+
+
 def image_file(store: Store, owner: str, image_id: str) -> Path:
     """The PNG with its recipe. Raises `NotFound`, also if the file is missing or damaged."""
     sha256 = _sha256(store, owner, image_id)

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from app.services import gallery, generate, share
+from app.services import download, gallery, generate, share
+from app.services.download import Kind
 from app.services.errors import NotFound
+from app.services.store import Store
 from app.web.api.shapes import NOT_FOUND
 from app.web.dependencies import Owner, StoreDep
+from app.web.programs import ImageOwner
 from app.web.security import IMAGE_POLICY
 
 router = APIRouter(tags=["images"], responses=NOT_FOUND)
 
 ALWAYS_ASK = "private, no-cache"  # so that a deleted or revoked image is gone at once
 KEEP = "private, max-age=3600"
+JPEG = "image/jpeg"
 PNG = "image/png"
 WEBP = "image/webp"
+
+
+WithRecipe = Annotated[Literal["yes", "no"], Query(description="Whether prompt and settings are in the file.")]
 
 
 def described(media_type: str) -> dict[int | str, dict[str, Any]]:
@@ -33,15 +40,30 @@ def described(media_type: str) -> dict[int | str, dict[str, Any]]:
 
 
 @router.get("/images/{image_id}.png", responses=described(PNG), response_class=Response)
-def image_png(request: Request, store: StoreDep, owner: Owner, image_id: str) -> Response:
+def image_png(
+    request: Request, store: StoreDep, owner: ImageOwner, image_id: str, recipe: WithRecipe = "yes"
+) -> Response:
     """The image as PNG with its recipe inside. Owner only."""
+    if recipe == "no":
+        return _converted(store, owner, image_id, "png", recipe)
     path = gallery.image_file(store, owner, image_id)
-    headers = {"Cache-Control": ALWAYS_ASK, "Content-Disposition": f'inline; filename="mezzotint-{image_id}.png"'}
-    return sent(request, path, PNG, headers)
+    return sent(request, path, PNG, _named(image_id, "png"))
+
+
+@router.get("/images/{image_id}.jpg", responses=described(JPEG), response_class=Response)
+def image_jpeg(store: StoreDep, owner: ImageOwner, image_id: str, recipe: WithRecipe = "yes") -> Response:
+    """The image as JPEG, its recipe in EXIF and XMP. Owner only."""
+    return _converted(store, owner, image_id, "jpeg", recipe)
+
+
+@router.get("/images/{image_id}.webp", responses=described(WEBP), response_class=Response)
+def image_webp(store: StoreDep, owner: ImageOwner, image_id: str, recipe: WithRecipe = "yes") -> Response:
+    """The image as WebP, its recipe in EXIF and XMP. Owner only."""
+    return _converted(store, owner, image_id, "webp", recipe)
 
 
 @router.get("/images/{image_id}/thumbnail.webp", responses=described(WEBP), response_class=Response)
-def thumbnail(request: Request, store: StoreDep, owner: Owner, image_id: str) -> Response:
+def thumbnail(request: Request, store: StoreDep, owner: ImageOwner, image_id: str) -> Response:
     """A WebP at most 320 pixels wide. Owner only."""
     return sent(request, gallery.thumbnail_file(store, owner, image_id), WEBP, {"Cache-Control": KEEP})
 
@@ -73,10 +95,21 @@ def preview_png(
 
 for _path, _endpoint in (
     ("/images/{image_id}.png", image_png),
+    ("/images/{image_id}.jpg", image_jpeg),
+    ("/images/{image_id}.webp", image_webp),
     ("/images/{image_id}/thumbnail.webp", thumbnail),
     ("/s/{token}.png", shared_png),
 ):
     router.add_api_route(_path, _endpoint, methods=["HEAD"], include_in_schema=False, response_class=Response)
+
+
+def _converted(store: Store, owner: str, image_id: str, kind: Kind, recipe: str) -> Response:
+    content = download.picture(store, owner, image_id, kind, with_recipe=recipe == "yes")
+    return _image(content, f"image/{kind}", _named(image_id, download.ENDINGS[kind]))
+
+
+def _named(image_id: str, ending: str) -> dict[str, str]:
+    return {"Cache-Control": ALWAYS_ASK, "Content-Disposition": f'inline; filename="mezzotint-{image_id}.{ending}"'}
 
 
 def sent(request: Request, path: Path, media_type: str, headers: dict[str, str]) -> Response:

@@ -1,42 +1,43 @@
-// A picture that is dropped or pasted anywhere on the page becomes the file of `[data-drop-zone]`, as if it had been
-// chosen there; a preview shows it, and the buttons beside it say what to do with it.
+// A picture that is dropped or pasted on a page with a `[data-drop-zone]` becomes the file of that form, as if it had
+// been chosen there; a preview shows it, and the buttons beside it say what to do with it.
 
-const zone = document.querySelector("[data-drop-zone]");
-const input = zone.elements.file;
-const preview = zone.querySelector("[data-drop-preview]");
-const name = zone.querySelector("[data-drop-name]");
+import { on } from "./on.js";
 
+const zone = () => document.querySelector("[data-drop-zone]");
 const pictureIn = (transfer) => [...(transfer?.files ?? [])].find(({ type }) => type.startsWith("image/"));
 
 function take(file) {
   if (!file) return;
   const transfer = new DataTransfer();
   transfer.items.add(file);
-  input.files = transfer.files;
-  show();
+  zone().elements.file.files = transfer.files;
+  show(zone());
 }
 
-function show() {
-  const [file] = input.files;
+function show(form) {
+  const [file] = form.elements.file.files;
+  const preview = form.querySelector("[data-drop-preview]");
   URL.revokeObjectURL(preview.src);
   preview.hidden = !file;
-  name.textContent = file?.name ?? "";
+  form.querySelector("[data-drop-name]").textContent = file?.name ?? "";
   if (!file) return;
   preview.src = URL.createObjectURL(file);
-  zone.querySelector("[data-drop-use]").focus();
+  form.querySelector("[data-drop-use]").focus();
 }
 
-input.addEventListener("change", show);
+on("change", "[data-drop-zone] [type=file]", (input) => show(input.form));
 document.addEventListener("dragover", (event) => {
+  if (!zone()) return;
   event.preventDefault();
-  zone.dataset.over = "true";
+  zone().dataset.over = "true";
 });
-document.addEventListener("dragleave", (event) => event.relatedTarget || delete zone.dataset.over);
+document.addEventListener("dragleave", (event) => event.relatedTarget || delete zone()?.dataset.over);
 document.addEventListener("drop", (event) => {
+  if (!zone()) return;
   event.preventDefault();
-  delete zone.dataset.over;
+  delete zone().dataset.over;
   take(pictureIn(event.dataTransfer));
 });
 document.addEventListener("paste", ({ clipboardData }) => {
-  if (!clipboardData.types.includes("text/plain")) take(pictureIn(clipboardData)); // words may come with a picture
+  if (zone() && !clipboardData.types.includes("text/plain")) take(pictureIn(clipboardData)); // words may come with one
 });

@@ -7,6 +7,7 @@ import "./copy.js";
 import "./dialog.js";
 import "./dice.js";
 import "./dismiss.js";
+import "./drop.js";
 import "./example.js";
 import "./fault.js";
 import "./local-time.js";

@@ -7,10 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app.services import gallery, share
+from app.services import gallery, keys, share
 from app.services.neighbours import neighbours
+from app.web import programs
 from app.web.dependencies import Owner, StoreDep
 from app.web.pages.recipe_form import form_fields
+from app.web.programs import ImageOwner
 from app.web.templating import fragment, is_fragment, render
 
 router = APIRouter()
@@ -20,29 +22,39 @@ PAGE_SIZE = 60
 
 
 @router.get("/images")
-def index(request: Request, owner: Owner, store: StoreDep, before: str | None = None) -> HTMLResponse:
-    """Show a page of pictures, newest first; under htmx the tiles that follow."""
-    page = gallery.page(store, owner, before, PAGE_SIZE)
+def index(
+    request: Request, owner: Owner, store: StoreDep, before: str | None = None, of: str | None = None
+) -> HTMLResponse:
+    """Show a page of pictures, newest first; under htmx the tiles that follow. `of=programs` are the API's."""
+    has_programs = programs.has_pictures(request, store)
+    is_programs = has_programs and of == "programs"
     return render(
-        request, "gallery.html", part="_gallery_more.html", current_page="/images", page=page, is_first=before is None
+        request,
+        "gallery.html",
+        part="_gallery_more.html",
+        current_page="/images",
+        page=gallery.page(store, keys.LOCAL if is_programs else owner, before, PAGE_SIZE),
+        is_first=before is None,
+        has_programs=has_programs,
+        is_programs=is_programs,
     )
 
 
 @router.get("/images/{image_id}")
-def show(request: Request, owner: Owner, store: StoreDep, image_id: str) -> HTMLResponse:
+def show(request: Request, owner: ImageOwner, store: StoreDep, image_id: str) -> HTMLResponse:
     """Show a picture with all that made it."""
     return _picture(request, store, owner, image_id)
 
 
 @router.post("/images/{image_id}/share")
-def create_share(request: Request, owner: Owner, store: StoreDep, image_id: str, fields: Fields) -> HTMLResponse:
+def create_share(request: Request, owner: ImageOwner, store: StoreDep, image_id: str, fields: Fields) -> HTMLResponse:
     """Make a link and show it, this once: only its hash is kept, so that a redirect could not show it."""
     token = share.create(store, owner, image_id, show_recipe=fields.get("show_recipe") == "yes")
     return _picture(request, store, owner, image_id, token=token, status_code=201)
 
 
 @router.post("/images/{image_id}/shares/{share_id}/revoke")
-def revoke_share(request: Request, owner: Owner, store: StoreDep, image_id: str, share_id: str) -> Response:
+def revoke_share(request: Request, owner: ImageOwner, store: StoreDep, image_id: str, share_id: str) -> Response:
     """End a link."""
     share.revoke(store, owner, share_id)
     if not is_fragment(request):
@@ -51,14 +63,14 @@ def revoke_share(request: Request, owner: Owner, store: StoreDep, image_id: str,
 
 
 @router.get("/images/{image_id}/delete")
-def confirm_delete(request: Request, owner: Owner, store: StoreDep, image_id: str) -> HTMLResponse:
+def confirm_delete(request: Request, owner: ImageOwner, store: StoreDep, image_id: str) -> HTMLResponse:
     """Ask before deleting, where no script could open the dialog."""
     image = gallery.image(store, owner, image_id)
     return HTMLResponse(fragment(request, "delete.html", current_page="/images", image=image))
 
 
 @router.post("/images/{image_id}/delete")
-def delete(owner: Owner, store: StoreDep, image_id: str) -> Response:
+def delete(owner: ImageOwner, store: StoreDep, image_id: str) -> Response:
     """Delete a picture with its links."""
     gallery.delete(store, owner, image_id)
     return RedirectResponse("/images", status_code=303)
@@ -77,4 +89,5 @@ def _picture(
         neighbours=neighbours(store, owner, image_id),
         family=gallery.family(store, owner, image_id),
         token=token,
+        is_own=owner != keys.LOCAL,
     )

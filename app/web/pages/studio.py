@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app.services import gallery, generate, share
+from app.services import gallery, generate, prompts, share
 from app.services.catalogue import Catalogue
 from app.services.entries import Download
 from app.services.errors import InvalidInput
+from app.web import programs
 from app.web.dependencies import CatalogueDep, EngineStatus, EngineStatusDep, Owner, StoreDep
 from app.web.pages import recipe_form
 from app.web.pages.recipe_form import RecipeForm
@@ -47,9 +48,9 @@ def submit(
 
 @router.post("/prompt/check")
 def check(request: Request, catalogue: CatalogueDep, fields: Fields) -> HTMLResponse:
-    """Name the words of a prompt that its checkpoint does not know."""
-    words = catalogue.unknown_words(fields.get("checkpoint") or None, fields.get("prompt", ""))
-    return HTMLResponse(fragment(request, "_prompt_notes.html", unknown_words=words))
+    """Count the tokens of a prompt, and name the words that its checkpoint does not know."""
+    notes = prompts.notes(catalogue, fields.get("checkpoint") or None, fields.get("prompt", ""))
+    return HTMLResponse(fragment(request, "_prompt_notes.html", notes=notes))
 
 
 @router.get("/engine")
@@ -93,7 +94,7 @@ def _filled(request: Request, store: StoreDep, catalogue: CatalogueDep, owner: s
     image_id = query.get("image", "")
     is_edit = image_id.startswith(recipe_form.BY_HASH)  # the form itself asks, for another checkpoint's defaults
     if image_id and not is_edit:
-        recipe = gallery.image(store, owner, image_id).recipe
+        recipe = gallery.image(store, programs.owner_of(request, store, owner, image_id), image_id).recipe
     elif job_id := query.get("job"):
         recipe = generate.job_view(store, owner, job_id).recipe
     elif token := query.get("share"):
