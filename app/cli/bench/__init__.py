@@ -33,6 +33,7 @@ PARTS = {
     "image": "one picture alone, in this process, with the checkpoint's defaults",
     "serve": "eight jobs posted at once against eight one after another",
     "queue": "inserts and claims, and a page of the gallery at 100,000 images",
+    "canvas": "a dab of the brush in a real browser without a GPU",
 }
 
 

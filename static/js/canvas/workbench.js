@@ -29,6 +29,7 @@ export class Workbench {
   #edits = null;
   #heard;
   #holdsPan = false;
+  #isFitted = false;
   #pointers;
   #ring;
   #root;
@@ -110,7 +111,8 @@ export class Workbench {
     this.#ring.hover(place, event);
   }
 
-  viewChanged() {
+  viewChanged({ isFitted = false } = {}) {
+    this.#isFitted = isFitted;
     this.#box.place();
     this.#ring.update();
     this.#surface.repaint();
@@ -176,7 +178,7 @@ export class Workbench {
   fit(area = union(this.frame, rect(0, 0, this.picture.width, this.picture.height))) {
     const { width, height } = this.#surface.size;
     this.view.fit(area, { width, height: height - FOOT }, WHOLE_PICTURE_AT_MOST);
-    this.viewChanged();
+    this.viewChanged({ isFitted: true });
   }
 
   #giveFrameRoom() {
@@ -210,16 +212,16 @@ export class Workbench {
     shape.setAttribute("points", places.join(" "));
   }
 
-  /** Keep what is in the middle of the stage in the middle. */
+  /** What was fitted stays fitted; otherwise what is in the middle of the stage stays in the middle. */
   #resized() {
     const { width, height } = this.#surface.size;
     if (!width || !height) return;
     const before = this.#size;
     this.#size = { width, height };
     this.#surface.resize();
-    if (before && this.mask) {
-      this.view.pan((width - before.width) / 2, (height - before.height) / 2);
-      this.viewChanged();
-    }
+    if (!before || !this.mask) return;
+    if (this.#isFitted) return this.fit();
+    this.view.pan((width - before.width) / 2, (height - before.height) / 2);
+    this.viewChanged();
   }
 }
