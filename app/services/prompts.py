@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.services.errors import InvalidInput
+from models.checkpoint.facts import CheckpointError
 from models.prompt import BREAK
 from models.tokenizer import MAX_CHUNKS, Tokenizer
 
 if TYPE_CHECKING:
+    from app.services.catalogue import Catalogue
     from models.checkpoint.facts import CheckpointFacts
 
 REMEMBERED_TOKENIZERS = 16
@@ -37,11 +40,35 @@ class TokenCount:
         return MAX_CHUNKS * self.length
 
 
+@dataclass(frozen=True, slots=True)
+class PromptNotes:
+    """What there is to say of a prompt. `tokens` is None where they cannot be counted.
+
+    `is_small`: the checkpoint is one of few words, which has learned prompts of one chunk only.
+    """
+
+    unknown_words: Sequence[str] = ()
+    tokens: TokenCount | None = None
+    is_small: bool = False
+
+
+def notes(catalogue: Catalogue, checkpoint: str | None, prompt: str) -> PromptNotes:
+    """Look at a prompt with a checkpoint's eyes. Raises `InvalidInput` for a checkpoint that there is not."""
+    facts = catalogue.get(checkpoint)
+    try:
+        tokens = count_tokens(facts, prompt)
+    except CheckpointError:
+        tokens = None
+    return PromptNotes(catalogue.unknown_words(facts.name, prompt), tokens, is_small=bool(facts.words))
+
+
 def count_tokens(checkpoint: CheckpointFacts, prompt: str) -> TokenCount:
     """Count a prompt's tokens as AUTOMATIC1111's web UI does; words that the checkpoint does not know are none.
 
     The first use takes half a second, for CLIP's vocabulary. Raises `CheckpointError`.
     """
+    if not prompt.strip():
+        return TokenCount(0, checkpoint.max_tokens - 2)
     tokenizer = _tokenizer(checkpoint.path, checkpoint.bytes)
     return TokenCount(tokenizer.count(prompt), tokenizer.length)
 
@@ -56,9 +83,7 @@ def check_prompts(checkpoint: CheckpointFacts, prompt: str, negative_prompt: str
                 message = f"It has {found.count} tokens; checkpoint {checkpoint.name!r} reads at most {found.most}."
                 errors.append({"field": field, "message": message})
     if clip_skip > checkpoint.text_layers:
-        message = (
-            f"The text encoder of checkpoint {checkpoint.name!r} has {checkpoint.text_layers} layers; so 1 to that."
-        )
+        message = f"At most {checkpoint.text_layers}: the text encoder of {checkpoint.name!r} has no more layers."
         errors.append({"field": "clip_skip", "message": message})
     if errors:
         raise InvalidInput(errors)

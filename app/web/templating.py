@@ -21,21 +21,11 @@ from jinja2.runtime import Context
 from starlette.types import Scope
 
 from app.services.views import ImageView, JobView
-from models.recipe import Sampler
+from models.sampler_names import SAMPLERS, SCHEDULERS
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "static"
 ONE_YEAR = 31_536_000  # seconds
-
-SAMPLER_NAMES = {
-    Sampler.DDIM: "DDIM",
-    Sampler.DDPM: "DDPM",
-    Sampler.EULER: "Euler",
-    Sampler.EULER_ANCESTRAL: "Euler ancestral",
-    Sampler.HEUN: "Heun",
-    Sampler.DPMPP_2M: "DPM++ 2M",
-    Sampler.DPMPP_2M_SDE: "DPM++ 2M SDE",
-}
 
 HEADINGS = {
     400: "That request could not be read",
@@ -150,7 +140,8 @@ def environment() -> Environment:
         preview_url=preview_url,
         thumbnail_url=thumbnail_url,
         shared_image_url=shared_image_url,
-        sampler_names=SAMPLER_NAMES,
+        sampler_names={sampler: name.label for sampler, name in SAMPLERS.items()},
+        scheduler_names={scheduler: name.label for scheduler, name in SCHEDULERS.items()},
     )
     return jinja
 

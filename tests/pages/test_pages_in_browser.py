@@ -136,7 +136,29 @@ def test_cancelling_stops_the_card(page: Page, engine: FakeEngine) -> None:
 def test_unknown_words_are_named_while_typing(page: Page) -> None:
     page.goto("/")
     page.get_by_label("Prompt", exact=True).press_sequentially("a dragon")
-    expect(page.locator("#prompt-notes")).to_have_text("This model does not know dragon and will ignore it.")
+    expect(page.locator("#prompt-notes [role=status]")).to_have_text(
+        "This model does not know dragon and will ignore it."
+    )
+
+
+def test_tokens_are_counted_while_typing(page: Page) -> None:
+    page.goto("/")
+    prompt, count = page.get_by_label("Prompt", exact=True), page.locator(".prompt-count")
+    expect(count).to_have_text("0 / 75 tokens")
+    prompt.fill("(mountains:1.3) by the lake")
+    expect(count).to_have_text("4 / 75 tokens")
+    prompt.fill("mountains BREAK lake")
+    expect(count).to_have_text("76 / 150 tokens")
+    assert "prompt-notes" in str(prompt.get_attribute("aria-describedby"))
+
+
+def test_the_settings_of_a_second_pass_show_when_one_is_asked_for(page: Page) -> None:
+    page.goto("/")
+    page.locator("details.advanced > summary").click()
+    strength = page.get_by_label("Second pass strength", exact=True)
+    expect(strength).to_be_hidden()
+    page.get_by_label("Enlarge afterwards").select_option("2 times")
+    expect(strength).to_be_visible()
 
 
 def test_the_dice_rolls_a_seed_and_the_lock_lets_it_go(page: Page) -> None:

@@ -107,6 +107,68 @@ def test_unknown_words_are_named_while_typing_and_after_posting(alice: TestClien
     assert "does not know" not in alice.post("/prompt/check", data={"prompt": "a lake"}, headers=HTMX).text
 
 
+def test_tokens_are_counted_as_the_web_ui_counts(alice: TestClient) -> None:
+    def count(prompt: str) -> str:
+        page = alice.post("/prompt/check", data={"prompt": prompt}, headers=HTMX).text
+        found = re.search(r'class="prompt-count"[^>]*>(.*?)</p>', page, re.DOTALL)
+        assert found, page
+        return " ".join(re.sub(r"<[^>]+>", "", found[1]).split())
+
+    assert count("") == "0 / 75 tokens"
+    assert count("((mountains)) by the (lake:1.2)") == "4 / 75 tokens"
+    assert count("lake " * 76) == "76 / 150 tokens"
+    assert count("a BREAK " * 20 + "a") == "1501 of at most 1500 tokens"
+
+
+def test_a_small_model_says_that_it_learned_short_prompts(alice: TestClient) -> None:
+    said = "learned prompts of up to 75 tokens"
+    assert said in alice.post("/prompt/check", data={"prompt": "lake " * 76}, headers=HTMX).text
+    assert said not in alice.post("/prompt/check", data={"prompt": "lake " * 75}, headers=HTMX).text
+
+
+ADVANCED = {
+    "sampler": "dpmpp_2m",
+    "scheduler": "karras",
+    "subseed": "9",
+    "subseed_strength": "0.25",
+    "clip_skip": "1",
+    "tiling": "true",
+    "hires_scale": "1.5",
+    "hires_upscaler": "lanczos",
+    "hires_strength": "0.5",
+}
+
+
+def test_what_is_set_under_advanced_is_asked_for_and_stays(alice: TestClient) -> None:
+    response = alice.post("/jobs", data={**FORM, **ADVANCED, "seed": "41", "hires_steps": ""}, follow_redirects=False)
+    recipe = alice.get(f"/api/jobs/{response.headers['location'].split('=')[1]}").json()["recipe"]
+    assert (recipe["sampler"], recipe["scheduler"], recipe["tiling"]) == ("dpmpp_2m", "karras", True)
+    assert (recipe["seed"], recipe["subseed"], recipe["subseed_strength"]) == (41, 9, 0.25)
+    assert recipe["hires"] == {"scale": 1.5, "upscaler": "lanczos", "strength": 0.5, "steps": None}
+    page = alice.get(response.headers["location"]).text
+    for name in ("subseed", "subseed_strength", "clip_skip", "hires_strength"):
+        assert value_of(page, name) == ADVANCED[name]
+    for chosen in ("dpmpp_2m", "karras", "1.5", "lanczos"):
+        assert f'<option value="{chosen}" selected>' in page
+    assert 'name="tiling" value="true" checked' in page
+    assert '<details class="advanced" open>' in page
+
+
+def test_a_form_that_asks_for_no_second_pass_may_carry_its_settings(alice: TestClient) -> None:
+    fields = {**FORM, "hires_scale": "", "hires_upscaler": "latent", "hires_strength": "0.7", "hires_steps": ""}
+    response = alice.post("/jobs", data=fields, follow_redirects=False)
+    assert response.status_code == 303
+    page = alice.get(response.headers["location"]).text
+    assert '<details class="advanced">' in page
+
+
+def test_a_fault_under_advanced_opens_it(alice: TestClient) -> None:
+    page = alice.post("/jobs", data={**FORM, "clip_skip": "13"}, headers=HTMX)
+    assert page.status_code == 422
+    assert '<details class="advanced" open>' in page.text
+    assert 'id="clip_skip-fault"' in page.text
+
+
 def test_a_prompt_is_never_markup(alice: TestClient) -> None:
     alice.post("/jobs", data={**FORM, "prompt": '<script>alert(1)</script>"><img src=x>'})
     page = alice.get("/").text

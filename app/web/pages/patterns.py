@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from app.services.prompts import PromptNotes, TokenCount
 from app.services.views import ErrorView, GalleryPage, ImageView, JobView, ShareView
 from app.web.checkpoints import CheckpointView
 from app.web.pages import recipe_form
@@ -55,6 +56,7 @@ QUEUED = JobView(
     preview_version=0,
     created_at=MOMENT,
 )
+NOTES = PromptNotes(["dragon", "over"], TokenCount(33, 30), is_small=True)
 WORDS = {
     "times of day": ["at dawn", "by day", "at sunset", "at dusk", "at night"],
     "far away": ["mountains", "snowy mountains", "hills", "dunes", "a city", "islands"],
@@ -116,6 +118,12 @@ def form() -> RecipeForm:
         "guidance_rescale": "0.5",
         "sampler": "ddim",
         "eta": "0",
+        "scheduler": "karras",
+        "subseed_strength": "0.2",
+        "clip_skip": "1",
+        "hires_scale": "2",
+        "hires_upscaler": "lanczos",
+        "hires_strength": "0.5",
         "width": "192",
         "height": "190",
         "count": "2",
@@ -124,7 +132,7 @@ def form() -> RecipeForm:
         "steps": "Input should be less than or equal to 150",
         "height": "Input should be a multiple of 8",
     }
-    return RecipeForm(values, facts, [facts, facts_of("dreamy", title="Dreamy")], errors, ["dragon", "over"])
+    return RecipeForm(values, facts, [facts, facts_of("dreamy", title="Dreamy")], errors, NOTES)
 
 
 def checkpoints() -> list[CheckpointView]:

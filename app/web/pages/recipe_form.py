@@ -9,22 +9,26 @@ from typing import Any
 
 from fastapi import Request
 
+from app.services import prompts
 from app.services.catalogue import Catalogue
 from app.services.edit_request import SETTINGS
 from app.services.errors import InvalidInput, ServiceError
-from app.services.request import JobRequest
+from app.services.prompts import PromptNotes
+from app.services.request import HIRES, JobRequest
 from app.web.templating import number
 from models.checkpoint.facts import CheckpointFacts
 from models.edit import Edit
-from models.recipe import Recipe
+from models.recipe import Recipe, Scheduler
 
 ASPECTS = {"Square": (1, 1), "Photo": (3, 2), "Portrait": (2, 3), "Wide": (16, 9), "Tall": (9, 16)}
 ICON = 20.0  # units of the longer side of an aspect's drawing, in a box of 24
 MAX_FIELDS = 48
 FIELDS = (
     *("prompt", "negative_prompt", "steps", "guidance_scale", "guidance_rescale", "sampler", "eta"),
-    *("seed", "keep_seed", "width", "height", "count", "checkpoint"),
+    *("seed", "keep_seed", "width", "height", "count", "checkpoint", "scheduler"),
+    *("subseed", "subseed_strength", "clip_skip", "tiling", *HIRES),
 )
+ADVANCED = ("guidance_rescale", "subseed", "subseed_strength", "clip_skip", "tiling", *HIRES)
 BY_HASH = "sha256:"
 EDIT_FIELDS = ("image", "mask", "frame", *SETTINGS)
 
@@ -62,11 +66,18 @@ class RecipeForm:
     checkpoint: CheckpointFacts
     checkpoints: Sequence[CheckpointFacts]
     errors: Mapping[str, str] = field(default_factory=dict)
-    unknown_words: Sequence[str] = ()
+    notes: PromptNotes = field(default_factory=PromptNotes)
 
     @property
     def aspects(self) -> list[Aspect]:
         return aspects(self.checkpoint.width, self.checkpoint.height)
+
+    @property
+    def is_advanced(self) -> bool:
+        """Whether what is folded away matters: something in it is wrong, or not as it usually is."""
+        usual = {"subseed_strength": ("", "0"), "clip_skip": ("", "1"), "tiling": ("",), "hires_scale": ("",)}
+        is_unusual = any(self.values[name] not in values for name, values in usual.items())
+        return is_unusual or any(name in self.errors for name in ADVANCED)
 
     @property
     def other_errors(self) -> list[str]:
@@ -98,9 +109,18 @@ def blank(catalogue: Catalogue, *, checkpoint: str | None = None, **given: str) 
         "guidance_scale": number(own.guidance_scale),
         "guidance_rescale": number(own.guidance_rescale),
         "sampler": own.sampler,
+        "scheduler": Scheduler.NORMAL.value,
         "eta": "0",
         "seed": "",
         "keep_seed": "",
+        "subseed": "",
+        "subseed_strength": "0",
+        "clip_skip": "1",
+        "tiling": "",
+        "hires_scale": "",
+        "hires_upscaler": "latent",
+        "hires_strength": "0.7",
+        "hires_steps": "",
         "width": str(own.width),
         "height": str(own.height),
         "count": "1",
@@ -111,10 +131,12 @@ def blank(catalogue: Catalogue, *, checkpoint: str | None = None, **given: str) 
 
 def of_recipe(catalogue: Catalogue, recipe: Recipe, *, with_seed: bool = True) -> RecipeForm:
     """Return the form that makes this recipe again; its seed is kept only `with_seed`."""
-    fields: dict[str, Any] = recipe.model_dump(mode="json", exclude={"checkpoint", "seed", "edit"})
-    given = {name: number(value) for name, value in fields.items()} | _edit_fields(recipe.edit)
+    fields = recipe.model_dump(mode="json", exclude={"checkpoint", "seed", "subseed", "edit", "hires"})
+    given = _texts(fields) | _edit_fields(recipe.edit)
+    if recipe.hires is not None:
+        given |= {f"hires_{name}": text for name, text in _texts(recipe.hires.model_dump(mode="json")).items()}
     if with_seed:
-        given |= {"seed": str(recipe.seed), "keep_seed": "1"}
+        given |= {"seed": str(recipe.seed), "keep_seed": "1", **_texts({"subseed": recipe.subseed})}
     return blank(catalogue, checkpoint=recipe.checkpoint, **given)
 
 
@@ -135,8 +157,18 @@ def returned(catalogue: Catalogue, fields: Mapping[str, str], errors: Sequence[M
 
 
 def request_of(fields: Mapping[str, str]) -> JobRequest:
-    """Return what the form asks for. Raises `InvalidInput`."""
-    return JobRequest.from_form({name: value for name, value in fields.items() if name != "keep_seed"})
+    """Return what the form asks for; the settings of a second pass count only with its scale. Raises `InvalidInput`."""
+    left_out = {"keep_seed", *(() if fields.get("hires_scale", "").strip() else HIRES)}
+    return JobRequest.from_form({name: value for name, value in fields.items() if name not in left_out})
+
+
+def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
+    """What fields hold as a form holds it: nothing for what is absent or off."""
+    words = {None: "", False: "", True: "true"}
+    return {
+        name: words[value] if value is None or isinstance(value, bool) else number(value)
+        for name, value in fields.items()
+    }
 
 
 def _edit_fields(edit: Edit | None) -> dict[str, str]:
@@ -163,8 +195,8 @@ def _facts(catalogue: Catalogue, name: str | None) -> tuple[CheckpointFacts, dic
         return catalogue.get(name), {}
     except InvalidInput as error:
         return _some_facts(catalogue), {"checkpoint": str(error.errors[0]["message"])}
-    except ServiceError as error:  # the default cannot be used, or is still on its way
-        return _some_facts(catalogue), {"checkpoint": error.message}
+    except ServiceError:  # the default cannot be used, or is still on its way; the page says so
+        return _some_facts(catalogue), {}
 
 
 def _some_facts(catalogue: Catalogue) -> CheckpointFacts:
@@ -185,5 +217,5 @@ def _form(
         checkpoint=facts,
         checkpoints=catalogue.checkpoints(),
         errors=errors,
-        unknown_words=catalogue.unknown_words(facts.name, values["prompt"]),
+        notes=prompts.notes(catalogue, facts.name, values["prompt"]),
     )
