@@ -24,6 +24,7 @@ PIPELINES = ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline", "Stabl
 VAE_ATTENTION = re.compile(r"(encoder|decoder)\.mid_block\.attentions\.0\.to_(q|k|v|out\.0)\.weight")
 UNUSED_TEXT = ("embeddings.position_ids", "text_projection.weight")
 TOKENIZER_FILES = ("vocab_ids.json", "tokenizer.json", "vocab.json")
+SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*\.safetensors")
 OLD_VAE_KEYS = old_vae_keys()
 
 Config = TypeVar("Config", UNetConfig, VAEConfig)
@@ -145,8 +146,8 @@ def _rename(part: Part, key: str) -> str:
 def _shards(index: Path) -> list[Path]:
     places = read_json(index).get("weight_map")
     names = set(places.values()) if isinstance(places, dict) else set()
-    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
-        raise CheckpointError(f"{index} must have a weight_map of file names without folders; {AGAIN}")
+    if not names or not all(isinstance(name, str) and SHARD.fullmatch(name) for name in names):
+        raise CheckpointError(f"{index} must have a weight_map of .safetensors names without folders; {AGAIN}")
     return [index.parent / name for name in sorted(cast(set[str], names))]
 
 

@@ -76,7 +76,7 @@ class CheckpointFacts(BaseModel):
 def inspect(path: Path | str) -> CheckpointFacts:
     """Say what lies at `path`. Raises `CheckpointError` for anything but a whole checkpoint of a known kind."""
     found = layout_of(Path(path))
-    config, card = found.config, found.card
+    config, card, dtypes = found.config, found.card, found.dtypes  # the last reads all headers
     files = {file: None for part in PARTS for file in found.files(part)}  # in their order, each once
     return CheckpointFacts(
         name=found.name,
@@ -98,7 +98,7 @@ def inspect(path: Path | str) -> CheckpointFacts:
         unet_in_channels=config.unet_in_channels,
         max_tokens=config.max_tokens,
         text_layers=int(found.text_encoder.get("num_hidden_layers", 12)),
-        dtypes=found.dtypes,
+        dtypes=dtypes,
         files=[str(file) for file in files],
         missing=found.missing,
         ignored=len(found.ignored),
