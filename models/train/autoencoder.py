@@ -27,7 +27,7 @@ from .principal import POSTERIOR_STD
 
 KL_WEIGHT = 1e-3  # a latent element; at 1e-5 the posterior shrank to nothing
 SETTLED_ON = 512  # pictures of which the axes are taken
-SAVE_EVERY = 200
+LOG_EVERY, SAVE_EVERY = 25, 200
 FIRST = 7_000_000
 
 
@@ -68,9 +68,12 @@ class Autoencoding:
                 losses.append(self._advance(pool))
                 bar.update()
                 self.clock.tick()
+                if self.step % LOG_EVERY == 0:
+                    self._log(losses)
                 if self.step % SAVE_EVERY == 0:
-                    self._save(losses)
-        self._save(losses)
+                    self._save()
+        self._log(losses)
+        self._save()
         if self.is_over:
             settle(self.vae, decoder.encode(self.vae, pool[:SETTLED_ON]).float().cpu())
             decoder.save(self.vae, self.folder)
@@ -94,13 +97,15 @@ class Autoencoding:
         self.step += 1
         return loss.detach()
 
-    def _save(self, losses: list[Tensor]) -> None:
-        if losses:
-            entry = {"step": self.step, "minutes": self.clock.seconds / 60}
-            entry |= {"loss": float(torch.stack(losses).mean()), "psnr": decoder.psnr(self.vae, self.design)}
-            with open(self.folder / "autoencoder.jsonl", "a") as file:
-                file.write(json.dumps(entry) + "\n")
-            losses.clear()
+    def _log(self, losses: list[Tensor]) -> None:
+        if not losses:
+            return
+        entry = {"step": self.step, "minutes": self.clock.seconds / 60, "loss": float(torch.stack(losses).mean())}
+        with open(self.folder / "autoencoder.jsonl", "a") as file:
+            file.write(json.dumps(entry | {"psnr": decoder.psnr(self.vae, self.design)}) + "\n")
+        losses.clear()
+
+    def _save(self) -> None:
         state = {
             "vae": self.vae.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -29,7 +29,7 @@ from .scene import WORLDS
 
 MAX_NOISE = 0.12  # in units of the first latent channel's standard deviation
 PART = 25  # pictures that a process draws, or the encoder takes, at a time
-SAVE_EVERY = 200
+LOG_EVERY, SAVE_EVERY = 25, 200
 FIRST = 7_500_000
 
 
@@ -65,14 +65,19 @@ class Decoding:
         latents = encode(self.vae, pool)
         self.clock.deadline = deadline
         self.clock.start()
+        losses: list[float] = []
         with tqdm(desc="decoder", initial=self.step, total=self.plan.steps or None) as bar:
             while not (self.is_over or self.clock.is_up):
                 loss = self._advance(pool, latents)
                 bar.update()
                 self.clock.tick()
+                losses.append(loss)
+                if self.step % LOG_EVERY == 0:
+                    self._log(losses)
                 if self.step % SAVE_EVERY == 0:
-                    self._save(loss)
-        self._save(loss)
+                    self._save()
+        self._log(losses)
+        self._save()
 
     def _advance(self, pool: Tensor, latents: Tensor) -> float:
         rng = np.random.default_rng((self.plan.seed, self.step))
@@ -93,10 +98,15 @@ class Decoding:
         self.step += 1
         return loss.item()
 
-    def _save(self, loss: float) -> None:
-        entry = {"step": self.step, "minutes": self.clock.seconds / 60, "loss": loss}
+    def _log(self, losses: list[float]) -> None:
+        if not losses:
+            return
+        entry = {"step": self.step, "minutes": self.clock.seconds / 60, "loss": sum(losses) / len(losses)}
         with open(self.folder / "decoder.jsonl", "a") as file:
             file.write(json.dumps(entry | {"psnr": psnr(self.vae, self.design)}) + "\n")
+        losses.clear()
+
+    def _save(self) -> None:
         save(self.vae, self.folder)
         temporary = self._state.with_suffix(".tmp")
         state = {"optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.clock.seconds}

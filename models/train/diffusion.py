@@ -31,7 +31,7 @@ EMA = 0.999
 THING_WEIGHT, DIFFERENCE_WEIGHT = 3.0, 6.0
 DIFFERENCE = 0.12  # of latents; smaller ones are rounding
 PROBE_RATE, PROBE_WEIGHT = 3e-3, 0.1
-SAVE_EVERY = 200
+LOG_EVERY, SAVE_EVERY = 25, 200
 Predictor = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -118,8 +118,9 @@ class Run:
                 losses.append(self._advance(pairs, predict))
                 bar.update()
                 self.clock.tick()
-                if self.step % SAVE_EVERY == 0:
+                if self.step % LOG_EVERY == 0:
                     self._log(losses)
+                if self.step % SAVE_EVERY == 0:
                     self.save()
         self._log(losses)
         self.save()
