@@ -121,8 +121,8 @@ async def _engine(
         return
     from app.engine.supervisor import Supervisor
 
-    async with Supervisor(settings, first=child):
-        yield EngineClient(settings.engine_socket, catalogue.path_of)
+    async with Supervisor(settings, first=child) as supervisor:
+        yield EngineClient(supervisor.socket, catalogue.path_of)
 
 
 async def _status(engine: Engine) -> dict[str, Any] | None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 
+from app.engine.address import address
 from app.places import EMBEDDED, default_place
 from app.settings import Settings
 
@@ -17,6 +21,7 @@ class Child:
     """A process that was started with a pipe to us as its standard input, which it takes the end of for its own."""
 
     def __init__(self, command: tuple[str, ...]) -> None:
+        self.command = command
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
     @property
@@ -66,14 +71,40 @@ class Child:
 
 def start_engine(settings: Settings) -> Child:
     """Start the engine that these settings describe."""
-    return Child(engine_command(settings))
+    return Child(engine_command(settings, free_socket(settings)))
 
 
-def engine_command(settings: Settings) -> tuple[str, ...]:
-    """The command line of the engine that these settings describe."""
+def free_socket(settings: Settings) -> Path:
+    """The engine's usual socket or, where the engine of another server answers at that, one of this process.
+
+    Sockets that killed servers have left are removed.
+    """
+    for left in settings.data.glob(f"{settings.engine_socket.stem}-*{settings.engine_socket.suffix}"):
+        if not _answers(left):
+            left.unlink(missing_ok=True)
+    usual = settings.engine_socket
+    return usual.with_stem(f"{usual.stem}-{os.getpid()}") if _answers(usual) else usual
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(address(path)))
+        except OSError:
+            return False
+    return True
+
+
+def socket_of(command: tuple[str, ...]) -> Path:
+    """Where the engine of this command line listens."""
+    return Path(command[command.index("--socket") + 1])
+
+
+def engine_command(settings: Settings, path: Path) -> tuple[str, ...]:
+    """The command line of the engine that these settings describe, listening at `path`."""
     place = default_place(settings)
     flags = {
-        "--socket": str(settings.engine_socket),
+        "--socket": str(path),
         "--checkpoint": f"{place[0]}={place[1].absolute()}" if place else EMBEDDED,
         "--checkpoint-memory": str(settings.checkpoint_memory),
         "--device": settings.device,

@@ -14,7 +14,7 @@ from types import TracebackType
 
 import structlog
 
-from app.engine.child import Child, engine_command
+from app.engine.child import Child, engine_command, free_socket, socket_of
 from app.engine.client import EngineClient, EngineUnavailable
 from app.settings import Settings
 
@@ -36,9 +36,10 @@ class Supervisor:
     def __init__(
         self, settings: Settings, *, first: Child | None = None, command: tuple[str, ...] | None = None
     ) -> None:
-        self.socket: Path = settings.engine_socket
+        given = command or (first.command if first else None)
+        self._command = given or engine_command(settings, free_socket(settings))
+        self.socket: Path = socket_of(self._command) if "--socket" in self._command else settings.engine_socket
         self.restarts = 0
-        self._command = command or engine_command(settings)
         self._child = first
         self._task: asyncio.Task[None] | None = None
 

@@ -76,6 +76,7 @@ class Downloader:
             except Stopped:
                 return
             else:
+                log.info("the default checkpoint is here", checkpoint=self._settings.checkpoint)
                 return
             if self._is_closing.wait(PAUSES[min(attempt, len(PAUSES) - 1)]):
                 return
@@ -91,7 +92,6 @@ class Downloader:
             raise hub.HubError(f"{fetched.name} was downloaded and cannot be used: {problem}")
         self._remember(wanted, fetched)
         self._report = None
-        log.info("the default checkpoint is here", checkpoint=fetched.name, path=str(fetched.path))
 
     def _note(self, done: int, total: int) -> None:
         if self._is_closing.is_set():

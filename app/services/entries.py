@@ -77,7 +77,7 @@ def read(name: str, path: Path) -> Entry:
         log.exception("a checkpoint could not be understood", path=str(path))
         problem = f"{path} cannot be understood ({type(error).__name__}); copy or download it again"
         return Entry(name, path, None, problem, stamp)
-    title = name if facts.title == path.resolve().name else facts.title
+    title = name.partition("@")[0] if facts.title in (path.resolve().name, path.name, name) else facts.title
     return Entry(name, path, facts.model_copy(update={"title": title}), None, stamp)
 
 

@@ -250,5 +250,7 @@ def _explained(wanted: HubName) -> Iterator[None]:
 
 def _unreachable(wanted: HubName, reason: str) -> HubError:
     return HubError(
-        f"{wanted} is not wholly here and the hub cannot be reached ({reason}); it is tried again", is_passing=True
+        f"{wanted} is not wholly here and the hub cannot be reached ({reason}); see to the network, or copy the cache "
+        "of the hub from another machine",
+        is_passing=True,
     )

@@ -175,6 +175,26 @@ def test_an_unknown_checkpoint_is_refused(engine: RunningEngine) -> None:
     assert refusal.value.status == 404
 
 
+def test_it_learns_with_a_recipe_where_its_checkpoint_lies(
+    engine: RunningEngine, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    late = tmp_path / "late"
+    shutil.copytree(tiny_checkpoint, late)
+    name = f"some/late@{'0' * 40}"
+    knowing = EngineClient(engine.client.socket, {name: late}.get)
+
+    async def events() -> list[dict[str, Any]]:
+        return [event async for event in knowing.generate(recipe(checkpoint=name, steps=1))]
+
+    last = run(events())[-1]
+    assert last["event"] == "image"
+    assert last["environment"]["checkpoint"] == name
+    status = run(engine.client.status())
+    [entry] = [entry for entry in status["checkpoints"] if entry["name"] == name]
+    assert (entry["state"], entry["bytes"] > 0) == ("ready", True)
+    assert entry["bytes"] <= status["memory"]["used"] <= status["memory"]["budget"]
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -2,74 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import threading
 import time
-import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
-from app.places import HubName, default_place
-from app.services import downloads, hub
-from app.services.catalogue import Catalogue
-from app.services.errors import ServiceError
+from app.places import HubName
 from app.services.hub import Fetched, HubError, choose, fetch
-from app.services.request import JobRequest
 from models.checkpoint.facts import WEIGHTS
 from tests.app.small_hub import SmallHub
-from tests.app.storing import settings
-from tests.app.test_services_catalogue import CARD, checkpoint
 
 NAME = HubName("some/one", None)
-EXTRA = {
-    "README.md": b"read me",
-    "unet/diffusion_pytorch_model.bin": b"pickle",
-    "unet/diffusion_pytorch_model.fp16.safetensors": b"half",
-    "unet/diffusion_flax_model.msgpack": b"flax",
-    "safety_checker/model.safetensors": b"safety",
-    "one-pruned.safetensors": b"single",
-    "pipeline.py": b"raise SystemExit",
-    "tokenizer/merges.txt": b"#version",
-    "tokenizer/evil.py": b"raise SystemExit",
-}
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let huggingface_hub not wait before it tries again, read small pieces, and go through no proxy."""
-    import huggingface_hub.constants
-
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    hasty = types.SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None})  # noqa: ARG005
-    monkeypatch.setattr("huggingface_hub.file_download.time", hasty)
-    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 4096)
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> dict[str, bytes]:
-    """A whole checkpoint, and beside it all that repositories hold and we do not want."""
-    folder = checkpoint(tmp_path / "source", CARD)
-    for name, size in zip(WEIGHTS, (100_000, 200, 300), strict=True):
-        (folder / name).write_bytes(_weights(size))
-    found = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    return found | EXTRA
-
-
-@pytest.fixture
-def served(files: dict[str, bytes]) -> Iterator[SmallHub]:
-    with SmallHub(files) as server:
-        yield server
-
-
-def _weights(size: int) -> bytes:
-    header = b'{"a":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (size, size)
-    return len(header).to_bytes(8, "little") + header + bytes(size)
 
 
 def _ignore(done: int, total: int) -> None:
@@ -146,8 +91,8 @@ def test_a_broken_connection_is_taken_up_where_it_broke(served: SmallHub, tmp_pa
     assert f"GET /some/one/resolve/{served.commit}/{WEIGHTS[0]} from 40960" in served.asked
 
 
-def test_weights_of_sixteen_bits_are_taken_when_they_are_wanted_or_alone(files: dict[str, bytes]) -> None:
-    sizes = {name: len(content) for name, content in files.items()}
+def test_weights_of_sixteen_bits_are_taken_when_they_are_wanted_or_alone(repository_files: dict[str, bytes]) -> None:
+    sizes = {name: len(content) for name, content in repository_files.items()}
     half = "unet/diffusion_pytorch_model.fp16.safetensors"
     assert half in choose(NAME, sizes, prefers_half=True)
     assert WEIGHTS[0] not in choose(NAME, sizes, prefers_half=True)
@@ -155,14 +100,15 @@ def test_weights_of_sixteen_bits_are_taken_when_they_are_wanted_or_alone(files: 
     assert half in choose(NAME, sizes, prefers_half=False)
 
 
-def test_shards_come_with_their_index(files: dict[str, bytes]) -> None:
-    sizes = {name: len(content) for name, content in files.items() if not name.startswith("unet/diff")}
+def test_shards_come_with_their_index(repository_files: dict[str, bytes]) -> None:
+    sizes = {name: len(content) for name, content in repository_files.items() if not name.startswith("unet/diff")}
     shards = [f"unet/diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2)]
     index = "unet/diffusion_pytorch_model.safetensors.index.json"
     chosen = choose(NAME, {**sizes, **dict.fromkeys([*shards, index], 9)}, prefers_half=False)
     assert {*shards, index} <= set(chosen)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_repository_of_one_file_gives_that_file(tmp_path: Path) -> None:
     with SmallHub({"v1.safetensors": b"weights", "v1.yaml": b"model:", "v1.ckpt": b"pickle"}) as served:
         fetched = get(served, tmp_path)
@@ -181,7 +127,10 @@ def test_a_repository_of_one_file_gives_that_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_repository_that_does_not_fit_is_explained(files: dict[str, bytes], change: Any, words: str) -> None:
+def test_a_repository_that_does_not_fit_is_explained(
+    repository_files: dict[str, bytes], change: Any, words: str
+) -> None:
+    files = dict(repository_files)
     files.pop("one-pruned.safetensors") if "2 files" not in words else None
     change(files)
     sizes = {name: len(content) for name, content in files.items() if content is not None}
@@ -210,8 +159,9 @@ def test_what_the_hub_refuses_is_said_in_a_sentence(
     assert refusal.value.is_passing is is_passing
 
 
-def test_without_a_network_the_cache_is_enough(files: dict[str, bytes], tmp_path: Path) -> None:
-    with SmallHub(files) as served:
+@pytest.mark.usefixtures("patient")
+def test_without_a_network_the_cache_is_enough(repository_files: dict[str, bytes], tmp_path: Path) -> None:
+    with SmallHub(repository_files) as served:
         here = get(served, tmp_path)
     assert get(_gone(served), tmp_path) == here
     with pytest.raises(HubError, match="cannot be reached") as refusal:
@@ -250,99 +200,3 @@ def test_a_part_of_a_cache_is_not_enough_offline(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(HubError, match="not all of it"):
         get(served, tmp_path)
-
-
-class Server:
-    """A catalogue whose default comes from the small hub."""
-
-    def __init__(self, served: SmallHub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        real = functools.partial(fetch, endpoint=served.url, cache=folder / "cache")
-        monkeypatch.setattr(hub, "fetch", real)
-        monkeypatch.setattr(downloads, "PAUSES", (0.01,))
-        self.settings = settings(folder / "data", checkpoint="some/one")
-        self.settings.data.mkdir(exist_ok=True)
-        self.catalogue = Catalogue(self.settings)
-
-    def wait(self, state: str | None) -> None:
-        for _ in range(2000):
-            if [download.state for download in self.catalogue.downloads] == ([state] if state else []):
-                return
-            threading.Event().wait(0.01)
-        raise AssertionError(self.catalogue.downloads)
-
-
-@pytest.fixture
-def server(served: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    server = Server(served, tmp_path, monkeypatch)
-    with structlog.testing.capture_logs():
-        yield server
-        server.catalogue.close()
-
-
-def test_the_default_is_fetched_while_the_others_are_served(server: Server, served: SmallHub) -> None:
-    may_go_on, is_there = threading.Event(), threading.Event()
-
-    def pause(name: str) -> None:
-        if name == WEIGHTS[0]:
-            is_there.set()
-            may_go_on.wait(20)
-
-    served.pause = pause
-    server.catalogue.start()
-    assert is_there.wait(20)
-    (download,) = server.catalogue.downloads
-    assert (download.name, download.state) == ("some/one", "running")
-    assert 0 < download.done < download.total
-    assert [facts.name for facts in server.catalogue.checkpoints()] == ["embedded"]
-    with pytest.raises(ServiceError, match="is being downloaded") as refusal:
-        JobRequest(prompt="sunset").recipes(server.catalogue)
-    assert refusal.value.status == 503
-    may_go_on.set()
-    server.wait(None)
-    (made,) = JobRequest(prompt="sunset").recipes(server.catalogue)
-    assert made.checkpoint == f"some/one@{served.commit}"
-    assert server.catalogue.get("some/one").name == made.checkpoint
-    assert server.catalogue.get(None).title == "Small landscapes"
-
-
-def test_the_next_start_needs_no_hub(server: Server, served: SmallHub) -> None:
-    server.catalogue.start()
-    server.wait(None)
-    served.asked.clear()
-    again = Catalogue(server.settings)
-    assert again.default.name == f"some/one@{served.commit}"
-    assert served.asked == []
-    place = default_place(server.settings)
-    assert place is not None
-    assert place[1] == again.path_of(again.default.name)
-
-
-def test_a_hub_that_is_away_is_asked_again(server: Server, served: SmallHub) -> None:
-    served.status = 503
-    server.catalogue.start()
-    server.wait("waiting")
-    (download,) = server.catalogue.downloads
-    assert "tried again" in str(download.error)
-    served.status = 200
-    server.wait(None)
-    assert server.catalogue.default.name == f"some/one@{served.commit}"
-
-
-def test_a_checkpoint_that_cannot_be_used_is_explained(server: Server, served: SmallHub) -> None:
-    served.files["unet/config.json"] = b"{"
-    server.catalogue.start()
-    server.wait("failed")
-    (download,) = server.catalogue.downloads
-    assert "unet/config.json" in str(download.error)
-    with pytest.raises(ServiceError, match="cannot be used"):
-        _ = server.catalogue.default
-
-
-def test_a_command_fetches_at_once(server: Server, served: SmallHub) -> None:
-    server.catalogue.fetch()
-    assert server.catalogue.default.name == f"some/one@{served.commit}"
-    served.status = 500
-    other = Catalogue(server.settings.model_copy(update={"checkpoint": "some/one@v1"}))
-    served.files.clear()
-    with pytest.raises(ServiceError, match="cannot be reached"):
-        other.fetch()

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from app.engine.child import Child, engine_command
+from app.engine.child import Child, engine_command, free_socket
 from app.engine.client import EngineClient, EngineUnavailable
 from app.engine.supervisor import Supervisor
 from app.settings import Settings
@@ -113,9 +115,32 @@ def test_it_goes_on_when_the_child_cannot_live(data: Path) -> None:
 
 def test_it_starts_the_engine_that_the_settings_describe(data: Path) -> None:
     settings = Settings(data=data, checkpoint="/checkpoints/mine", checkpoint_memory=6, device="cpu", dtype="bfloat16")
-    command = " ".join(engine_command(settings))
+    command = " ".join(engine_command(settings, free_socket(settings)))
     assert f"--socket {data / 'engine.sock'}" in command
     assert "--checkpoint mine=/checkpoints/mine --checkpoint-memory 6.0 --device cpu --dtype bfloat16" in command
+
+
+def test_two_servers_on_one_data_folder_have_an_engine_each(data: Path) -> None:
+    settings = Settings(data=data)
+    assert free_socket(settings) == settings.engine_socket
+    with listening(settings.engine_socket):
+        own = free_socket(settings)
+        assert own != settings.engine_socket
+        assert Supervisor(settings).socket == own
+        with listening(own):
+            pass
+        assert own.exists()
+        free_socket(settings)
+        assert not own.exists(), "what a killed server left is removed"
+    assert free_socket(settings) == settings.engine_socket
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[None]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        yield
 
 
 def test_a_killed_engine_comes_back_and_answers(data: Path) -> None:

@@ -1,0 +1,154 @@
+"""`/api/checkpoints` and the page of the same: what there is, what is wrong with the rest, looking again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from app.services.entries import Download
+from app.settings import Settings
+from app.web import dependencies
+from tests.api.conftest import ADDRESS
+from tests.app.fake_engine import FakeEngine
+
+PAGE = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, bare_checkpoint: Path) -> Path:
+    shutil.copytree(bare_checkpoint, tmp_path / "models" / "portraits")
+    noise = tmp_path / "models" / "<i>noise.safetensors"
+    noise.write_bytes(bytes(100))
+    os.utime(noise, (0, 0))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, bare_checkpoint: Path, folder: Path) -> Settings:
+    missing = tmp_path / "missing"
+    return Settings(data=tmp_path / "data", checkpoint=str(bare_checkpoint), checkpoints=[folder, missing])
+
+
+@pytest.fixture(autouse=True)
+def has_looked(alice: TestClient) -> None:
+    alice.post("/api/checkpoints/rescan").raise_for_status()
+
+
+def test_all_are_listed_with_what_one_has_to_know(alice: TestClient) -> None:
+    answer = alice.get("/api/checkpoints").json()
+    assert [item["name"] for item in answer["checkpoints"]] == ["bare", "embedded", "portraits"]
+    bare, _embedded, portraits = answer["checkpoints"]
+    assert (bare["is_default"], bare["state"], portraits["is_default"]) == (True, "ready", False)
+    assert (portraits["state"], portraits["width"], portraits["prediction_type"]) == ("available", 128, "epsilon")
+    assert portraits["defaults"]["steps"] == 6
+    assert portraits["sha256"] is None
+
+
+def test_those_that_cannot_be_used_are_named_with_the_reason_and_without_where_they_lie(
+    alice: TestClient, tmp_path: Path
+) -> None:
+    answer = alice.get("/api/checkpoints")
+    unusable = {item["name"]: item["message"] for item in answer.json()["unusable"]}
+    assert set(unusable) == {"<i>noise", "missing"}
+    assert unusable["missing"].startswith("missing is not there; create this folder")
+    assert answer.json()["problems"] == list(unusable.values())
+    assert str(tmp_path) not in answer.text
+
+
+def test_a_job_of_a_found_one_has_its_defaults(alice: TestClient) -> None:
+    group = alice.post("/api/jobs", json={"prompt": "a lake", "checkpoint": "portraits"}).json()
+    recipe = alice.get(group["jobs"][0]["url"]).json()["recipe"]
+    assert (recipe["checkpoint"], recipe["steps"], recipe["guidance_scale"]) == ("portraits", 6, 3.0)
+
+
+def test_looking_again_finds_what_has_come(alice: TestClient, folder: Path, bare_checkpoint: Path) -> None:
+    shutil.copytree(bare_checkpoint, folder / "late")
+    assert "late" not in alice.get("/api/checkpoints").text
+    names = [item["name"] for item in alice.post("/api/checkpoints/rescan").json()["checkpoints"]]
+    assert names == ["bare", "embedded", "late", "portraits"]
+    assert alice.get("/api/checkpoints/rescan").status_code in (404, 405)
+
+
+def test_another_site_cannot_make_us_look(alice: TestClient) -> None:
+    for path in ("/api/checkpoints/rescan", "/checkpoints/rescan"):
+        assert alice.post(path, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+
+def test_the_page_looks_again_with_and_without_a_script(alice: TestClient, folder: Path, bare_checkpoint: Path) -> None:
+    shutil.copytree(bare_checkpoint, folder / "late")
+    plain = alice.post("/checkpoints/rescan", headers=PAGE, follow_redirects=False)
+    assert (plain.status_code, plain.headers["location"]) == (303, "/checkpoints")
+    part = alice.post("/checkpoints/rescan", headers={"HX-Request": "true"})
+    assert part.text.lstrip().startswith('<div id="checkpoints"')
+    assert 'href="/?checkpoint=late"' in part.text
+
+
+def test_the_page_says_what_is_wrong_and_runs_no_name(alice: TestClient) -> None:
+    page = alice.get("/checkpoints", headers=PAGE).text
+    assert "Cannot be used" in page
+    assert "&lt;i&gt;noise.safetensors is " in page
+    assert "<i>noise" not in page
+
+
+def test_the_page_says_where_to_put_files_where_visitors_may_know(
+    alice: TestClient, settings: Settings, build: Callable[[Settings], FastAPI]
+) -> None:
+    assert str(settings.own_checkpoints) in alice.get("/checkpoints", headers=PAGE).text
+    public = settings.model_copy(update={"public": True})
+    with TestClient(build(public), base_url=ADDRESS) as stranger:
+        page = stranger.get("/checkpoints", headers=PAGE).text
+    assert str(settings.data) not in page
+    assert "Add your own" in page
+
+
+def test_the_studio_offers_the_one_that_was_chosen(alice: TestClient) -> None:
+    page = alice.get("/?checkpoint=portraits", headers=PAGE).text
+    assert '<option value="portraits" selected>' in page
+
+
+@pytest.fixture
+def lost(settings: Settings, build: Callable[[Settings], FastAPI], tmp_path: Path) -> Iterator[TestClient]:
+    """A server whose default checkpoint is not there."""
+    with TestClient(build(settings.model_copy(update={"checkpoint": str(tmp_path / "gone")})), base_url=ADDRESS) as it:
+        yield it
+
+
+def test_a_server_without_its_default_goes_on_with_the_others(lost: TestClient) -> None:
+    lost.post("/api/checkpoints/rescan")
+    assert lost.get("/", headers=PAGE).status_code == 200
+    assert lost.post("/api/jobs", json={"prompt": "a lake", "checkpoint": "portraits"}).status_code == 202
+    refused = lost.post("/api/jobs", json={"prompt": "a lake"})
+    assert refused.status_code == 503
+    assert "gone is not there" in refused.json()["error"]["message"]
+    assert "gone" in {item["name"] for item in lost.get("/api/checkpoints").json()["unusable"]}
+
+
+def test_downloads_are_shown_with_their_progress(alice: TestClient, app: FastAPI, engine: FakeEngine) -> None:
+    assert engine.state == "ready"
+    app.state.catalogue._downloader._report = Download("some/one", "running", 1_000_000, 4_000_000)
+    (download,) = alice.get("/api/checkpoints").json()["downloads"]
+    assert (download["done_bytes"], download["total_bytes"], download["state"]) == (1_000_000, 4_000_000, "running")
+    for page in ("/", "/checkpoints", "/engine"):
+        assert "Downloading some/one" in alice.get(page, headers=PAGE).text
+        assert "1.0 MB of 4.0 MB" in alice.get(page, headers=PAGE).text
+
+
+@pytest.mark.parametrize(("state", "is_asked_again"), [("ready", False), ("loading", True)])
+def test_the_page_asks_again_while_anything_changes(
+    alice: TestClient,
+    app: FastAPI,
+    engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    is_asked_again: bool,
+) -> None:
+    monkeypatch.setattr(dependencies, "STATUS_SECONDS", -1.0)
+    monkeypatch.setattr(app.state.catalogue, "hashing", lambda name: None)  # noqa: ARG005
+    engine.state = state
+    assert ('hx-trigger="every 1s"' in alice.get("/checkpoints", headers=PAGE).text) is is_asked_again
