@@ -26,11 +26,15 @@ HASH = re.compile(r"sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """An edit that can be made. `brought` are files, by hash, that are not kept yet; `parent_id` is an own image."""
+    """An edit that can be made. `brought` are files, by hash, that are not kept yet; `parent_id` is an own image.
+
+    `keeps_a_part` says that some pixels of the picture stay as they are.
+    """
 
     edit: Edit
     parent_id: str | None
     brought: Mapping[str, bytes] = field(default_factory=dict)
+    keeps_a_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ def _joined(base: _Base, mask: Picture | None, request: EditFields) -> Sources:
     brought = {base.sha256: base.png} if base.png is not None else {}
     if mask is not None:
         brought[mask.sha256] = mask.png
-    return Sources(edit, base.image_id, brought)
+    return Sources(edit, base.image_id, brought, keeps_a_part=mask is not None or _is_beyond(frame, base))
 
 
 def keep(store: Store, tx: Connection, owner: str, found: Sources) -> None:
@@ -131,6 +135,10 @@ def _mask(store: Store, owner: str, named: str, base: _Base, *, is_scaled: bool)
     else:
         content = pictures.from_base64(named, "mask")
     return pictures.mask(content, "mask", base.width, base.height, is_scaled=is_scaled)
+
+
+def _is_beyond(frame: Frame, base: _Base) -> bool:
+    return frame.x < 0 or frame.y < 0 or frame.x + frame.width > base.width or frame.y + frame.height > base.height
 
 
 def _own(store: Store, owner: str, named: str, name: str) -> _Base:

@@ -83,6 +83,9 @@ class Order:
 def prepare(store: Store, catalogue: Catalogue, owner: str, request: JobRequest) -> Order:
     """Check a request as far as that is possible without changing anything. Raises `InvalidInput`."""
     sources = edit.sources(store, owner, request)
+    if sources and sources.keeps_a_part and request.hires_scale is not None:
+        message = "Only what is made anew as a whole can be enlarged; leave this out, or mask and frame."
+        raise InvalidInput([{"field": "hires_scale", "message": message}])
     return Order(request.recipes(catalogue, sources.edit if sources else None), sources)
 
 

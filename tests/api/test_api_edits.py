@@ -185,6 +185,7 @@ WRONG: dict[str, tuple[dict[str, Any], set[str], str]] = {
     "a hash of nothing": ({"image": f"sha256:{'0' * 64}"}, {"image"}, "no such image of yours"),
     "an address": ({"image": "http://127.0.0.1/a.png"}, {"image"}, "neither the id"),
     "too wide": ({"image": text(encoded(Image.new("1", (2049, 8))))}, {"image"}, "2049 x 8"),
+    "enlarging what is kept in part": ({"mask": text(mask()), "hires_scale": 2.0}, {"hires_scale"}, "as a whole"),
     "unknown field": ({"mask_image": "x"}, {"mask_image"}, ""),
 }
 

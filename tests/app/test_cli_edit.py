@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from app.cli import generate
-from app.metadata.png import read_recipe
+from app.metadata.read import read_recipe
 from models.edit import Frame, Infill
 from models.recipe import Recipe
 from tests.api.picturing import encoded, mask
