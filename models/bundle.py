@@ -16,6 +16,7 @@ from typing import Any, assert_never
 import torch
 from torch import Tensor, nn
 
+from models import tiles
 from models.calls import Call, Decode, Encode, EncodeImage, Predict
 from models.config import BundleConfig, VAEConfig
 from models.emphasis import weigh
@@ -134,10 +135,10 @@ class Bundle:
 
     def _decode(self, latents: Tensor, tiling: bool) -> Tensor:
         scaled = unscale(latents, self.vae.config)
-        return self._ask_vae(VAE.decode, scaled, tiling)
+        return self._ask_vae(VAE.decode if tiling else tiles.decode, scaled, tiling)
 
     def _encode_image(self, pixels: Tensor, tiling: bool) -> Tensor:
-        mean = self._ask_vae(lambda vae, x: vae.encode(x)[0], pixels, tiling)
+        mean = self._ask_vae(tiles.mean_at_once if tiling else tiles.encode, pixels, tiling)
         return rescale(mean, self.vae.config)
 
     def _ask_vae(self, ask: Callable[[VAE, Tensor], Tensor], x: Tensor, tiling: bool) -> Tensor:

@@ -34,7 +34,11 @@ class VAE(nn.Module):
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance of the latents, each (B, C, H/f, W/f)."""
-        moments = self.encoder(F.pixel_unshuffle(pixels, self.config.patch))
+        folded = F.pixel_unshuffle(pixels, self.config.patch)
+        return self.moments(self.encoder.bottom(self.encoder.descend(folded)))
+
+    def moments(self, moments: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance of what the encoder gives, (B, 2C, h, w)."""
         if self.quant_conv is not None:
             moments = self.quant_conv(moments)
         mean, logvar = moments.chunk(2, dim=1)
@@ -65,9 +69,17 @@ class Encoder(nn.Module):
         self.conv_out = nn.Conv2d(channels[-1], 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.bottom(self.descend(x))
+
+    def descend(self, x: Tensor) -> Tensor:
+        """From (folded) pixels to the size of latents: all that looks at a neighbourhood only, but for its norms."""
         x = self.conv_in(x)
         for block in self.down_blocks:
             x = block(x)
+        return x
+
+    def bottom(self, x: Tensor) -> Tensor:
+        """The rest, at the size of latents, whose attention looks at all of the picture."""
         x = self.mid_block(x)
         moments: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
         return moments
@@ -86,8 +98,15 @@ class Decoder(nn.Module):
         self.conv_out = nn.Conv2d(channels[0], config.out_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv_in(x)
-        x = self.mid_block(x)
+        return self.climb(self.bottom(x))
+
+    def bottom(self, x: Tensor) -> Tensor:
+        """What is done at the size of latents, whose attention looks at all of the picture."""
+        bottom: Tensor = self.mid_block(self.conv_in(x))
+        return bottom
+
+    def climb(self, x: Tensor) -> Tensor:
+        """From the size of latents to (folded) pixels: all that looks at a neighbourhood only, but for its norms."""
         for block in self.up_blocks:
             x = block(x)
         pixels: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
