@@ -150,7 +150,7 @@ def test_it_imports_only_what_the_plan_allows(name: str) -> None:
 
 
 def test_the_web_process_starts_without_torch() -> None:
-    heavy = ("torch", "transformers", "numpy", "open_clip")
+    heavy = ("torch", "transformers", "numpy", "open_clip", "huggingface_hub")
     code = f"import sys, app.main; print([name for name in {heavy} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -43,7 +44,8 @@ class EngineRefused(EngineError):  # noqa: N818
 class EngineClient:
     """Talk to the engine that listens on `socket`. Holds no connection, so a restarted engine needs no new client.
 
-    `path_of` says where the checkpoint of a recipe lies; the engine, which need not know, is told with each recipe.
+    `path_of` says where the checkpoint of a recipe lies, and may take its time, in a thread; the engine, which need not
+    know, is told with each recipe.
     """
 
     def __init__(self, socket: Path, path_of: Callable[[str], Path | None] = lambda name: None) -> None:  # noqa: ARG005
@@ -68,7 +70,7 @@ class EngineClient:
         Raises `EngineUnavailable` when the engine cannot be reached or goes away before the last event, and
         `EngineRefused` when it does not know the checkpoint (404) or the recipe or its pictures are invalid (422).
         """
-        body = _body(recipe, inputs, self._path_of(recipe.checkpoint))
+        body = _body(recipe, inputs, await asyncio.to_thread(self._path_of, recipe.checkpoint))
         headers = {"content-type": "application/json"}
         async with (
             self._connection(SILENCE_SECONDS) as http,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.checkpoint.facts import CheckpointError, inspect
+from models.checkpoint.headers import ITEM_BYTES
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -38,10 +39,11 @@ class DeviceLoader:
         from models.devices import pick_device, pick_dtype
 
         try:
-            stored = inspect(path).bytes
+            facts = inspect(path)
         except (CheckpointError, OSError):
             return 0
-        return stored * pick_dtype(self._dtype, pick_device(self._device)).itemsize // STORED_BYTES
+        stored = min((ITEM_BYTES[name] for name in facts.dtypes if "F" in name), default=STORED_BYTES)
+        return facts.bytes * pick_dtype(self._dtype, pick_device(self._device)).itemsize // stored
 
     def free(self) -> None:
         """Give back to the device what nobody holds any more."""

@@ -60,7 +60,7 @@ def create_app(worker: Worker) -> Starlette:
         if path := body.get("path"):
             await asyncio.to_thread(worker.put, recipe.checkpoint, Path(str(path)))
         if not worker.knows(recipe.checkpoint):
-            return _refusal(404, "checkpoint", f"There is no checkpoint {recipe.checkpoint!r} in this engine.")
+            return _refusal(404, "checkpoint", f"There is no checkpoint {recipe.checkpoint!r}; choose another one.")
         try:
             inputs = await asyncio.to_thread(decode_inputs, recipe, body.get("inputs"))
         except InputError as error:

@@ -140,10 +140,7 @@ class Catalogue:
         """The checkpoint of this name, the default for None. Raises `InvalidInput` with the names that there are."""
         if name is None:
             return self.default
-        entry = self._find(name)
-        if entry is None and self.is_looking:
-            self._has_looked.wait(LOOK_SECONDS)
-            entry = self._find(name)
+        entry = self._find_in_time(name)
         if entry is not None and entry.facts is not None:
             return self._with_hash(entry.facts)
         names = ", ".join(facts.name for facts in self.checkpoints()) or "none is installed"
@@ -152,8 +149,8 @@ class Catalogue:
         raise InvalidInput([{"field": "checkpoint", "message": f"{message}; there is: {names}."}])
 
     def path_of(self, name: str) -> Path | None:
-        """Where the checkpoint of a recipe lies, None if it is not known here."""
-        entry = self._find(name)
+        """Where the checkpoint of a recipe lies, None if it is not known here. Waits for the first look."""
+        entry = self._find_in_time(name)
         return entry.path if entry is not None else None
 
     def sha256(self, name: str) -> str | None:
@@ -223,6 +220,14 @@ class Catalogue:
         if entry is not None and entry.facts is not None and not entry.path.exists():
             entry = read(entry.name, entry.path)
             self._entries = self._entries | {entry.name: entry}
+        return entry
+
+    def _find_in_time(self, name: str) -> Entry | None:
+        """The entry of this name, which the first look at the folders may still have to find."""
+        entry = self._find(name)
+        if entry is None and self.is_looking:
+            self._has_looked.wait(LOOK_SECONDS)
+            entry = self._find(name)
         return entry
 
     def _arrived(self, name: str, path: Path) -> str | None:

@@ -161,7 +161,8 @@ def test_a_server_knows_its_default_before_it_has_looked_at_the_folders(
         assert catalogue.is_looking
         assert names(catalogue) == ["embedded"]
         threading.Timer(0.01, may_go_on.set).start()
-        assert catalogue.get("first").name == "first", "a request for it waits for the look"
+        assert catalogue.path_of("first") == folder / "first", "a queued job of it waits for the look"
+        assert catalogue.get("first").name == "first"
     finally:
         may_go_on.set()
         catalogue.close()
