@@ -17,10 +17,11 @@ from app.services.errors import InvalidInput, ServiceError
 from app.services.request import JobRequest
 from app.settings import Settings
 from models.checkpoint.facts import CheckpointError, CheckpointFacts
-from models.recipe import Recipe, Sampler
+from models.recipe import Recipe, Sampler, Scheduler
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
+    from models.calls import Predict
 
 OPTIONS = {
     "steps": "how often the network is asked",
@@ -31,6 +32,17 @@ OPTIONS = {
     "width": "pixels, a multiple of 8",
     "height": "pixels, a multiple of 8",
     "count": "how many pictures, with seeds that follow each other",
+    "subseed": "the seed of a second noise; -1, the default, draws one",
+    "subseed_strength": "0 to 1; how far the noise is turned towards that of --subseed",
+    "clip_skip": "1, the default, reads the text encoder's last layer, 2 the one before",
+    "hires_scale": "above 1, up to 4; enlarge the picture so much afterwards, and denoise it anew",
+    "hires_strength": "0 to 1; how much of the steps that second pass takes",
+    "hires_steps": "of the second pass; as many as of the first by default",
+}
+CHOICES = {
+    "sampler": f"{', '.join(Sampler)}; or as other programs call them, such as 'DPM++ 2M Karras'",
+    "scheduler": f"how noise levels are spread over the steps: {', '.join(Scheduler)}",
+    "hires_upscaler": "latent, lanczos",
 }
 
 
@@ -60,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("prompt", help="what the picture shows")
     parser.add_argument("--negative-prompt", metavar="TEXT", help="what it should not show")
-    parser.add_argument("--sampler", metavar="NAME", help=", ".join(Sampler))
+    for name, text in CHOICES.items():
+        parser.add_argument(flag(name), metavar="NAME", help=text)
+    parser.add_argument("--tiling", action="store_true", help="let opposite edges of the picture fit each other")
     for name, text in OPTIONS.items():
         parser.add_argument(flag(name), metavar="N", help=text)
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the PNG (default: by its seed)")
@@ -73,8 +87,9 @@ def _parser() -> argparse.ArgumentParser:
 def _recipes(
     parser: argparse.ArgumentParser, arguments: argparse.Namespace, catalogue: Catalogue
 ) -> tuple[list[Recipe], Sources | None]:
-    names = ("prompt", "negative_prompt", "sampler", *OPTIONS)
+    names = ("prompt", "negative_prompt", *CHOICES, *OPTIONS)
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    given |= {"tiling": "true"} if arguments.tiling else {}
     try:
         request = JobRequest.from_form(given | edit.given_fields(arguments))
         sources = edit.sources(arguments, request)
@@ -156,10 +171,15 @@ def _png(recipe: Recipe, bundle: Bundle, sources: Sources | None, *, is_quiet: b
     inputs = {sha256: decode_png(png) for sha256, png in files.items()}
     term = term_of_edit(files[recipe.edit.image]) if recipe.edit else TRAINED
     with _bar(recipe, is_quiet=is_quiet) as bar:
-        pixels = run(job_of(recipe, bundle, inputs), bundle, lambda call: bar.update(call.step - bar.n))
-        bar.update(recipe.steps - bar.n)
+        pixels = run(job_of(recipe, bundle, inputs), bundle, lambda call: _show(bar, call))
+        bar.update(bar.total - bar.n)
     height, width = pixels.shape[-2:]
     return encode_png(to_rgb_bytes(pixels), width, height, recipe, environment(bundle), term)
+
+
+def _show(bar: Any, call: Predict) -> None:
+    bar.total = call.steps  # more than the recipe's with a second pass, fewer where a picture is changed in part
+    bar.update(call.step - bar.n)
 
 
 def _bar(recipe: Recipe, *, is_quiet: bool) -> Any:

@@ -6,7 +6,16 @@ import hashlib
 import secrets
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 from app.services.catalogue import Catalogue
 from app.services.edit_request import EditFields
@@ -36,7 +45,8 @@ def _sampler_name(name: str) -> str:
     """Bring the name of a sampler, and of a scheduler if it says one, to ours."""
     parts = split(name)
     if parts is None:
-        raise ValueError(f"must be {', '.join(Sampler)}, or a name that other programs have for one of these")
+        message = f"Must be {', '.join(Sampler)}, or a name that other programs have for one of these."
+        raise PydanticCustomError("sampler", message)
     return " ".join(part for part in parts if part)
 
 
@@ -44,7 +54,12 @@ def _scheduler(name: Any) -> Any:
     return (isinstance(name, str) and scheduler_of(name)) or name
 
 
-SamplerName = Annotated[str, StringConstraints(max_length=MAX_NAME), AfterValidator(_sampler_name)]
+SamplerName = Annotated[
+    str,
+    StringConstraints(max_length=MAX_NAME),
+    AfterValidator(_sampler_name),
+    WithJsonSchema({"type": "string", "enum": list(Sampler)}),
+]
 SchedulerName = Annotated[Scheduler, Field(strict=False), BeforeValidator(_scheduler)]
 
 
@@ -65,7 +80,6 @@ class JobRequest(EditFields):
         None,
         description="The names of other programs are understood too: `Euler a`, `k_euler`. One may say the scheduler "
         "as well: `DPM++ 2M Karras`.",
-        examples=list(Sampler),
     )
     scheduler: SchedulerName | None = Field(
         None, description="How the noise levels are spread over the steps; as the checkpoint's file says if left out."

@@ -88,6 +88,20 @@ def test_it_rejects_other_methods(alice: TestClient) -> None:
     assert response.headers["allow"] == "POST"
 
 
+def test_samplers_go_by_the_names_of_other_programs_and_are_answered_by_ours(alice: TestClient) -> None:
+    asked = {
+        "prompt": "a lake",
+        "sampler": "DPM++ 2M Karras",
+        "subseed": 9,
+        "subseed_strength": 0.5,
+        "seed": 7,
+        "count": 2,
+    }
+    jobs = [alice.get(job["url"]).json()["recipe"] for job in alice.post("/api/jobs", json=asked).json()["jobs"]]
+    assert [(job["sampler"], job["scheduler"]) for job in jobs] == [("dpmpp_2m", "karras")] * 2
+    assert [(job["seed"], job["subseed"]) for job in jobs] == [(7, 9), (7, 10)]
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

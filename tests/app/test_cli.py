@@ -15,7 +15,8 @@ from app.cli import bench, browser, checkpoints, flags, generate, serve
 from app.cli.bench import queue
 from app.metadata.read import read_recipe
 from app.settings import Settings
-from models.recipe import Sampler
+from models.edit import Hires
+from models.recipe import Sampler, Scheduler
 
 PROMPT = "mountains by the lake"
 
@@ -97,6 +98,20 @@ def test_generate_writes_pictures_that_carry_their_recipes(
         assert image.size == (128, 128), "the size of the checkpoint"
 
 
+def test_generate_takes_the_names_and_settings_of_other_programs(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    flags = ["--steps=2", "--sampler=DPM++ 2M Karras", "--subseed=9", "--subseed-strength=0.5", "--tiling", "--seed=7"]
+    hires = ["--hires-scale=1.5", "--hires-upscaler=lanczos", "--hires-strength=0.5", "--hires-steps=2"]
+    target = tmp_path / "lake.png"
+    assert generate.main([PROMPT, *flags, *hires, f"--checkpoint={tiny_checkpoint}", f"--output={target}"]) == 0
+    recipe = read_recipe(target.read_bytes())
+    assert recipe
+    assert (recipe.sampler, recipe.scheduler, recipe.tiling) == (Sampler.DPMPP_2M, Scheduler.KARRAS, True)
+    assert (recipe.seed, recipe.subseed, recipe.subseed_strength) == (7, 9, 0.5)
+    assert recipe.hires == Hires(scale=1.5, upscaler="lanczos", strength=0.5, steps=2)
+    with Image.open(target) as image:
+        assert image.size == (192, 192)
+
+
 def test_generate_names_its_file_and_keeps_those_that_are_there(
     tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,9 +128,11 @@ def test_generate_names_its_file_and_keeps_those_that_are_there(
         (["--steps", "0"], "--steps: Input should be greater than or equal to 1"),
         (["--steps", "nan"], "--steps: Input should be a valid integer"),
         (["--guidance-scale", "inf"], "--guidance-scale:"),
+        (["--clip-skip", "2"], "--clip-skip: At most 1"),
+        (["--hires-strength", "0.5"], "--hires-strength: This needs hires_scale"),
         (["--seed", "lucky"], "--seed: Input should be a valid integer"),
         (["--width", "100"], "--width: Input should be a multiple of 8"),
-        (["--sampler", "magic"], "--sampler: Input should be 'ddim'"),
+        (["--sampler", "magic"], "--sampler: Must be ddim, ddpm, euler"),
         (["--count", "9"], "--count:"),
         (["--output", "no/such/folder/lake.png"], "--output: there is no folder no/such/folder"),
     ],
