@@ -55,7 +55,7 @@ WORKFLOW = {
             "widgets_values": [42, "fixed", 25, 6.5, "dpmpp_2m", "karras", 0.6],
             "inputs": [{"name": "positive", "link": 1}, {"name": "latent_image", "link": 2}],
         },
-        {"id": 6, "type": "CLIPTextEncode", "widgets_values": ["a lake"], "inputs": []},
+        {"id": 6, "type": "CLIPTextEncode", "widgets_values": ["a lake"]},
         {"id": 5, "type": "EmptyLatentImage", "widgets_values": [512, 768, 1]},
     ],
     "links": [[1, 6, 0, 3, 1, "CONDITIONING"], [2, 5, 0, 3, 3, "LATENT"]],
@@ -274,8 +274,7 @@ def test_sd_parsers_reads_our_files(kind: Kind | str) -> None:
     parsed = ParserManager().parse(Image.open(io.BytesIO(content)))
     assert parsed is not None
     (sampler,) = parsed.samplers
-    assert sampler.name == "DPM++ 2M"
-    assert sampler.parameters["scheduler"] == "Karras"
+    assert (sampler.name, sampler.parameters["scheduler"]) == ("DPM++ 2M", "Karras")
     assert sampler.parameters["seed"] == "7"
     assert [prompt.value for prompt in parsed.prompts] == ["a lake, at night"]
     assert [prompt.value for prompt in parsed.negative_prompts] == ["fog"]

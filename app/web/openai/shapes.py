@@ -35,14 +35,14 @@ class ImageRequest(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
     model: Text = None
-    n: Annotated[int | None, BeforeValidator(_absent), Field(ge=1, le=MAX_COUNT)] = 1
+    n: Annotated[Annotated[int, Field(ge=1, le=MAX_COUNT)] | None, BeforeValidator(_absent)] = 1
     size: Text = None
     response_format: Annotated[Literal["url", "b64_json"] | None, BeforeValidator(_absent)] = None
     output_format: Annotated[Literal["png", "jpeg", "webp"] | None, BeforeValidator(_absent)] = None
-    output_compression: Annotated[int | None, BeforeValidator(_absent), Field(ge=0, le=100)] = None
+    output_compression: Annotated[Annotated[int, Field(ge=0, le=100)] | None, BeforeValidator(_absent)] = None
     background: Annotated[Literal["transparent", "opaque", "auto"] | None, BeforeValidator(_absent)] = None
     stream: bool | None = False
-    partial_images: Annotated[int | None, BeforeValidator(_absent), Field(ge=0, le=MAX_PARTIALS)] = 0
+    partial_images: Annotated[Annotated[int, Field(ge=0, le=MAX_PARTIALS)] | None, BeforeValidator(_absent)] = 0
     negative_prompt: Text = None
     seed: Whole = None
     steps: Whole = None

@@ -33,11 +33,11 @@ def sources(given: ImageRequest, options: Options, defaults: Defaults) -> Source
         "color_match": options.img2img_color_correction,
         "grow": 0,
     }
-    mode = ResizeMode(given.resize_mode)
+    mode = ResizeMode(given.resize_mode or 0)
     with translate.their_names():
         if mask is None:
             return fitting.sources(fitting.fit(picture, size, mode), None, _framed(size) | settings)
-        settings |= {"mask_blur": _blur(given), "masked_content": FILLS[given.inpainting_fill]}
+        settings |= {"mask_blur": _blur(given), "masked_content": FILLS[given.inpainting_fill or 0]}
         if not given.inpaint_full_res:
             fitted = (fitting.fit(picture, size, mode), fitting.fit(mask, size, mode))
             return fitting.sources(*fitted, _framed(size) | settings)

@@ -18,6 +18,7 @@ File = Annotated[str, Field(max_length=MAX_FILE)]
 OptionalFile = Annotated[File | None, BeforeValidator(_absent)]
 OptionalText = Annotated[str | None, BeforeValidator(_absent)]
 OptionalNumber = Annotated[float | None, BeforeValidator(_absent)]
+OptionalMode = Annotated[Annotated[int, Field(ge=0, le=3)] | None, BeforeValidator(_absent)]
 OptionalWhole = Annotated[int | None, BeforeValidator(_absent)]
 
 
@@ -77,13 +78,13 @@ class ImageRequest(PictureRequest):
     """img2img; in a mask white is repainted."""
 
     init_images: list[File] | None = None
-    resize_mode: Annotated[int, Field(ge=0, le=3)] = 0
+    resize_mode: OptionalMode = 0
     mask: OptionalFile = None
     mask_blur: OptionalNumber = None
     mask_blur_x: OptionalNumber = 4
     mask_blur_y: OptionalNumber = 4
     mask_round: bool | None = True
-    inpainting_fill: Annotated[int, Field(ge=0, le=3)] = 0
+    inpainting_fill: OptionalMode = 0
     inpaint_full_res: bool | None = True
     inpaint_full_res_padding: OptionalWhole = 0
     inpainting_mask_invert: Annotated[int | None, BeforeValidator(_absent)] = 0
