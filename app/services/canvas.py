@@ -23,6 +23,7 @@ from models.edit import Frame
 
 MAX_LISTED = 200
 MAX_SETTINGS = 16 * 1024  # bytes of JSON
+MAX_DEPTH = 16
 MAX_HISTORY = 500
 
 
@@ -245,10 +246,20 @@ def _frame(row: Row[Any], image: Row[Any]) -> Frame:
 
 
 def _settings(settings: dict[str, Any]) -> str:
-    text = json.dumps(settings, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    if len(text.encode()) > MAX_SETTINGS:
-        raise InvalidInput([{"field": "settings", "message": f"At most {MAX_SETTINGS} bytes of JSON can be kept."}])
-    return text
+    try:
+        text = json.dumps(settings, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        is_kept = len(text.encode()) <= MAX_SETTINGS and _is_shallow(settings, MAX_DEPTH)
+    except (ValueError, RecursionError):  # NaN, half a character, a well without a bottom
+        is_kept = False
+    if is_kept:
+        return text
+    message = f"At most {MAX_SETTINGS} bytes of plain JSON can be kept, {MAX_DEPTH} objects deep."
+    raise InvalidInput([{"field": "settings", "message": message}])
+
+
+def _is_shallow(value: Any, depth: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inner is None or (depth > 0 and all(_is_shallow(item, depth - 1) for item in inner))
 
 
 def _view(tx: Connection, row: Row[Any]) -> CanvasView:

@@ -62,7 +62,7 @@ def of_files(image: bytes, mask: bytes | None, request: EditFields) -> Sources:
     base = _Base(picture.sha256, picture.width, picture.height, png=picture.png)
     found = None
     if mask is not None:
-        found = pictures.mask(mask, "mask", base.width, base.height, is_scaled=request.scale_mask)
+        found = _fitting(mask, base, is_scaled=request.scale_mask)
     return _joined(base, found, request)
 
 
@@ -134,7 +134,12 @@ def _mask(store: Store, owner: str, named: str, base: _Base, *, is_scaled: bool)
         content = store.files.find(_own(store, owner, named, "mask").sha256).read_bytes()
     else:
         content = pictures.from_base64(named, "mask")
-    return pictures.mask(content, "mask", base.width, base.height, is_scaled=is_scaled)
+    return _fitting(content, base, is_scaled=is_scaled)
+
+
+def _fitting(mask: bytes, base: _Base, *, is_scaled: bool) -> Picture:
+    remedy = " Ask for `scale_mask` to have it scaled."
+    return pictures.mask(mask, "mask", base.width, base.height, is_scaled=is_scaled, remedy=remedy)
 
 
 def _is_beyond(frame: Frame, base: _Base) -> bool:

@@ -63,15 +63,12 @@ def shrunk_image(content: bytes, field: str) -> Picture:
     return _decode(content, field, is_mask=False, max_side=MAX_SIDE)
 
 
-def mask(content: bytes, field: str, width: int, height: int, *, is_scaled: bool = False) -> Picture:
-    """Decode a mask for a picture of this size; of another size it is refused unless `is_scaled`."""
+def mask(content: bytes, field: str, width: int, height: int, *, is_scaled: bool = False, remedy: str = "") -> Picture:
+    """Decode a mask for a picture of this size; of another size it is refused, with `remedy`, unless `is_scaled`."""
     found = _decode(content, field, is_mask=True, size=(width, height) if is_scaled else None)
     if (found.width, found.height) != (width, height):
-        raise _wrong(
-            field,
-            f"The mask is {found.width} x {found.height}, the picture {width} x {height}; they must be the same. "
-            'Send "scale_mask": true to have it scaled.',
-        )
+        sizes = f"The mask is {found.width} x {found.height}, the picture {width} x {height}"
+        raise _wrong(field, f"{sizes}; they must be the same.{remedy}")
     return found
 
 

@@ -207,11 +207,15 @@ def test_a_mask_that_is_black_all_over_counts_as_none(alice: TestClient, canvas:
 
 def test_bad_changes_are_named_and_change_nothing(alice: TestClient, canvas: dict[str, Any]) -> None:
     path = f"/api/canvases/{canvas['id']}"
+    deep: dict[str, Any] = {}
+    for _ in range(200):
+        deep = {"deeper": deep}
     wrong: tuple[tuple[str, dict[str, Any], set[str]], ...] = (
         ("", {"frame": {**WIDE, "x": 96}}, {"frame"}),
         ("", {"frame": {**WIDE, "width": 100}}, {"frame.width"}),
         ("", {"settings": {"notes": "x" * 17_000}}, {"settings"}),
         ("", {"settings": []}, {"settings"}),
+        ("", {"settings": deep}, {"settings"}),
         ("", {"mask": "x"}, {"mask"}),
         ("/candidates", {"prompt": " "}, {"prompt"}),
         ("/candidates", {"prompt": "a lake", "image": canvas["image"]["id"], "width": 64}, {"image", "width"}),
@@ -221,6 +225,9 @@ def test_bad_changes_are_named_and_change_nothing(alice: TestClient, canvas: dic
     for action, body, fields in wrong:
         answer = alice.request("POST" if action else "PATCH", f"{path}{action}", json=body)
         assert (answer.status_code, fields_of(answer.json())) == (422, fields), answer.text
+    for text in ('{"settings": {"zoom": NaN}}', r'{"settings": {"name": "\ud800"}}'):
+        odd = alice.patch(path, content=text, headers={"content-type": "application/json"})
+        assert (odd.status_code, fields_of(odd.json())) == (422, {"settings"})
     assert state(alice, canvas) == canvas
 
 

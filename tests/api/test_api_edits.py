@@ -163,7 +163,11 @@ def test_a_stranger_cannot_begin_from_an_image_of_another(
 
 SVG = text(b"<svg/>")
 WRONG: dict[str, tuple[dict[str, Any], set[str], str]] = {
-    "mask of another size": ({"mask": text(mask((64, 64)))}, {"mask"}, "64 x 64, the picture 96 x 80"),
+    "mask of another size": (
+        {"mask": text(mask((64, 64)))},
+        {"mask"},
+        "64 x 64, the picture 96 x 80; they must be the same. Ask for `scale_mask`",
+    ),
     "frame beside the picture": ({"frame": frame(96, 0, 64, 64)}, {"frame"}, "does not touch"),
     "frame above the picture": ({"frame": frame(0, -64, 64, 64)}, {"frame"}, "does not touch"),
     "frame of odd size": ({"frame": frame(0, 0, 65, 64)}, {"frame.width"}, "multiple of 8"),
