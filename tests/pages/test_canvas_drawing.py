@@ -53,7 +53,6 @@ def test_drawing_lands_where_the_pointer_is(chromium: Browser, live: str, densit
         assert right - left == pytest.approx(20, abs=1.5)
         assert middle_of_hatching(page) == pytest.approx(list(on_screen(page, (60, 70))[0]), abs=4)
         page.keyboard.press("Delete")
-        saved(page)
     context.close()
 
 

@@ -136,37 +136,29 @@ export class Mask {
    * rim is climbed but never descended, so that no pale seam is left and nothing leaks through.
    */
   flood(x, y, remove) {
-    const seed = Math.floor(y) * this.width + Math.floor(x);
     if (x < 0 || y < 0 || x >= this.width || y >= this.height) return null;
-    const before = this.#bytes.slice();
-    const flip = remove ? FULL : 0;
+    const [bytes, width, before, flip] = [this.#bytes, this.width, this.#bytes.slice(), remove ? FULL : 0];
+    const seed = Math.floor(y) * width + Math.floor(x);
     if ((before[seed] ^ flip) >= HALF) return null;
-    const seen = new Uint8Array(before.length);
-    const queue = [seed];
-    seen[seed] = 1;
-    while (queue.length) {
-      const at = queue.pop();
-      this.#bytes[at] = FULL ^ flip;
-      const here = before[at] ^ flip;
-      for (const next of this.#neighbours(at)) {
-        const there = before[next] ^ flip;
-        const isOpen = here < HALF && there < HALF;
-        if (seen[next] || !(isOpen || there > here)) continue;
-        seen[next] = 1;
-        queue.push(next);
-      }
+    const [seen, queue] = [new Uint8Array(before.length), new Int32Array(before.length)];
+    let waiting = 0;
+    const visit = (next, here) => {
+      const there = before[next] ^ flip;
+      if (seen[next] || !(there > here || (here < HALF && there < HALF))) return;
+      seen[next] = 1;
+      queue[waiting++] = next;
+    };
+    visit(seed, 0);
+    while (waiting) {
+      const at = queue[--waiting];
+      const [here, column] = [before[at] ^ flip, at % width];
+      bytes[at] = FULL ^ flip;
+      if (column > 0) visit(at - 1, here);
+      if (column < width - 1) visit(at + 1, here);
+      if (at >= width) visit(at - width, here);
+      if (at + width < bytes.length) visit(at + width, here);
     }
     return this.area;
-  }
-
-  #neighbours(at) {
-    const x = at % this.width;
-    const found = [];
-    if (x > 0) found.push(at - 1);
-    if (x < this.width - 1) found.push(at + 1);
-    if (at >= this.width) found.push(at - this.width);
-    if (at < this.#bytes.length - this.width) found.push(at + this.width);
-    return found;
   }
 
   fill() {
