@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from models.bundle import Bundle
-from models.calls import Encode
+from models.calls import Encode, Predict
 from models.checkpoint.folder import load
 from models.emphasis import weigh
+from models.noise import NoiseSource
 from models.prompt import PromptError
 from models.tokenizer import Tokenizer
 
@@ -61,6 +62,16 @@ def test_a_long_prompt_has_the_states_of_its_chunks_one_after_the_other(bundle: 
     assert found.shape == (154, bundle.config.context_width)
     assert torch.equal(found, torch.cat([encode(bundle, "cat " * 75), encode(bundle, "dog dog dog")]))
     assert torch.equal(encode(bundle, "cat BREAK dog"), torch.cat([encode(bundle, "cat"), encode(bundle, "dog")]))
+
+
+def test_predictions_of_long_prompts_are_equal_to_the_bit_in_company(bundle: Bundle) -> None:
+    long, short = (encode(bundle, text) for text in ("cat " * 80, "dog BREAK (lake:1.3)"))
+    calls = [
+        Predict(sample=NoiseSource(seed, (1, 4, 8, 8))(), timestep=500.0 + seed, conds=conds, step=0, steps=1)
+        for seed, conds in enumerate([(long, short), (short, long), (long,)])
+    ]
+    for call, answer in zip(calls, bundle.answer(calls), strict=True):
+        assert torch.equal(answer, bundle.answer([call])[0])
 
 
 def test_the_mean_is_restored_in_each_chunk(bundle: Bundle) -> None:

@@ -46,6 +46,28 @@ def test_each_prediction_has_the_prompt_first_and_the_negative_prompt_second() -
             assert [float(cond.mean()) for cond in call.conds] == pytest.approx([0.7, 0.0])
 
 
+def test_the_shorter_prompt_is_filled_up_with_empty_chunks() -> None:
+    class Chunky(Toy):
+        def _one(self, call: Call) -> Tensor:
+            if isinstance(call, Encode):
+                return torch.full((7 * len(call.text.split("BREAK")), 5), float(len(call.text)))
+            return super()._one(call)
+
+    for prompt, negative in (("a BREAK b BREAK c", "fog"), ("fog", "a BREAK b BREAK c")):
+        _, calls = listen(txt2img(recipe(prompt=prompt, negative_prompt=negative, clip_skip=2), Chunky()), Chunky())
+
+        assert [(call.text, call.clip_skip) for call in calls if isinstance(call, Encode)] == [
+            (prompt, 2),
+            (negative, 2),
+            ("", 2),
+        ]
+        for call in calls:
+            if isinstance(call, Predict):
+                short = call.conds[1 if negative == "fog" else 0]
+                assert [len(cond) for cond in call.conds] == [21, 21]
+                assert short[:, 0].tolist() == [3.0] * 7 + [0.0] * 14
+
+
 def test_without_guidance_it_asks_for_one_row_and_one_encoding() -> None:
     _, calls = listen(txt2img(recipe(guidance_scale=1, negative_prompt="fog"), Toy()), Toy())
 
