@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import gzip
+import heapq
 import html
 from collections.abc import Mapping
 from importlib.util import find_spec
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ CLIP_VOCABULARY = 49408
 BYTES = 256
 MERGES = BOS - 2 * BYTES
 REMEMBERED_WORDS = 20_000
+GONE = -1
 PATTERN = r"'(?:[stmd]|re|ve|ll)|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 PRINTABLE = (range(ord("!"), ord("~") + 1), range(ord("¡"), ord("¬") + 1), range(ord("®"), ord("ÿ") + 1))
 
@@ -72,26 +74,36 @@ def _pattern() -> Any:
 
 @functools.lru_cache(maxsize=REMEMBERED_WORDS)
 def _ids(word: str) -> tuple[int, ...]:
-    """Merge the neighbours that were merged first in training, until none of them ever was."""
-    order = _byte_order()
+    """Merge the neighbours that were merged first in training, until none of them ever was.
+
+    The possible merges are a heap, so that a text without spaces, which is one word, takes n log n.
+    """
+    order, merges = _byte_order(), _merges()
     ids = [order[byte] for byte in word.encode()]
     ids[-1] += BYTES
-    merges = _merges()
-    while len(ids) > 1:
-        merged = min((merges.get(pair, CLIP_VOCABULARY) for pair in pairwise(ids)), default=CLIP_VOCABULARY)
-        if merged == CLIP_VOCABULARY:
-            break
-        ids = _merge(ids, merged)
-    return tuple(ids)
+    before, after = list(range(-1, len(ids) - 1)), list(range(1, len(ids) + 1))
+    heap: list[tuple[int, int, int, int]] = []  # what comes of it, where its left one is, left, right
 
+    def offer(left: int) -> None:
+        if left >= 0 and after[left] < len(ids):
+            pair = ids[left], ids[after[left]]
+            if (merged := merges.get(pair)) is not None:
+                heapq.heappush(heap, (merged, left, *pair))
 
-def _merge(ids: list[int], merged: int) -> list[int]:
-    merges, found, index = _merges(), [], 0
-    while index < len(ids):
-        is_pair = index + 1 < len(ids) and merges.get((ids[index], ids[index + 1])) == merged
-        found.append(merged if is_pair else ids[index])
-        index += 2 if is_pair else 1
-    return found
+    for place in range(len(ids)):
+        offer(place)
+    while heap:
+        merged, left, *pair = heapq.heappop(heap)
+        right = after[left]
+        if right >= len(ids) or [ids[left], ids[right]] != pair:
+            continue  # one of them was merged with another meanwhile
+        ids[left], ids[right] = merged, GONE
+        after[left] = after[right]
+        if after[left] < len(ids):
+            before[after[left]] = left
+        offer(before[left])
+        offer(left)
+    return tuple(token for token in ids if token != GONE)
 
 
 @functools.cache

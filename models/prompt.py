@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 BRACKET = 1.1  # how much a pair of round brackets weighs; square ones take as much away
 MAX_WEIGHT = 100.0  # either way, so that no nesting ends in infinity
+MAX_DEPTH = 64  # brackets within more others of their kind weigh nothing
 BACKTRACK = 20 / 75  # how far before the end of a chunk a comma may be for the chunk to end there
 
 BREAK = re.compile(r"\s*\bBREAK\b\s*")
@@ -86,16 +87,17 @@ def cut(sections: Iterable[Sequence[Token]], length: int, *, comma: int | None) 
 def _weighted(prompt: str) -> list[tuple[str, float]]:
     texts: list[str] = []
     weights: list[float] = []
-    opened: dict[str, list[int]] = {"(": [], "[": []}
+    opened: dict[str, list[int | None]] = {"(": [], "[": []}
 
-    def weigh(first: int, factor: float) -> None:
-        for index in range(first, len(weights)):
+    def weigh(first: int | None, factor: float) -> None:
+        for index in range(len(weights) if first is None else first, len(weights)):
             weights[index] = max(-MAX_WEIGHT, min(MAX_WEIGHT, weights[index] * factor))
 
     for match in SYMBOL.finditer(prompt):
         match match.lastgroup:
             case "opened":
-                opened[match[0]].append(len(texts))
+                is_deep = len(opened[match[0]]) >= MAX_DEPTH
+                opened[match[0]].append(None if is_deep else len(texts))
             case "weight" if opened["("]:
                 weigh(opened["("].pop(), float(match["weight"]))
             case "closed" if match[0] == ")" and opened["("]:

@@ -25,6 +25,10 @@ from tests.reference import clip_tokenizer
         "the caf&eacute; was clos&eacute;d â€” fixed",
         "supercalifragilisticexpialidocious",
         "",
+        "a" * 99,
+        "abcabcabdabc" * 9,
+        "東京タワーと富士山の夕焼け" * 20,
+        "qzjxkvbwyp" * 30,
     ],
 )
 def test_its_ids_are_those_of_clip(text: str) -> None:

@@ -88,6 +88,13 @@ def test_what_is_no_markup_is_text(text: str, wanted: list[tuple[str, float]]) -
     assert pieces(text) == wanted
 
 
+def test_brackets_deeper_than_anyone_nests_weigh_nothing_and_cost_little() -> None:
+    ((piece, *_),) = parse("(" * 70 + "a:0.9)" + ":1.0)" * 69)
+    assert piece == Piece("a")
+    ((first, *_),) = parse("[(" * 4000 + "a")
+    assert first.text == "a"
+
+
 @pytest.mark.parametrize("text", ["(" * 8000, "((a:99999999999):99999999999)", "(a:" + "9" * 400 + ")"])
 def test_no_nesting_weighs_infinitely_much(text: str) -> None:
     assert all(abs(piece.weight) <= prompt.MAX_WEIGHT for section in parse(text) for piece in section)
