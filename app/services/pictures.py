@@ -9,6 +9,8 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,12 @@ from app.services.errors import InvalidInput, ServiceError
 MAX_BYTES = 20 * 2**20
 MAX_SIDE = 2048
 CHILDREN = 2
+WAITING = 8  # more would keep the threads from all other requests
 WAIT_SECONDS = 20.0
 CHILD_SECONDS = 20.0
 PROGRAM = Path(__file__).with_name("decoding.py")
 
+_line = threading.BoundedSemaphore(CHILDREN + WAITING)
 _children = threading.BoundedSemaphore(CHILDREN)
 
 
@@ -98,19 +102,35 @@ def _decode(content: bytes, field: str, **request: object) -> Picture:
 
 
 def _ask_child(content: bytes, field: str, request: str) -> tuple[dict[str, Any], bytes]:
-    if not _children.acquire(timeout=WAIT_SECONDS):
-        raise ServiceError(503, "busy", "Too many pictures are being decoded; try again soon.", retry_after=5)
+    command = [sys.executable, "-I", str(PROGRAM), request]
     try:
-        command = [sys.executable, "-I", str(PROGRAM), request]
-        ran = subprocess.run(command, input=content, capture_output=True, timeout=CHILD_SECONDS, env={}, check=False)
+        with _turn():
+            ran = subprocess.run(
+                command, input=content, capture_output=True, timeout=CHILD_SECONDS, env={}, check=False
+            )
     except subprocess.TimeoutExpired as error:
         raise _wrong(field, "The picture takes too long to decode.") from error
-    finally:
-        _children.release()
     if ran.returncode != 0:  # killed for its time or memory, or a fault of the decoder
         raise _wrong(field, "The picture cannot be decoded within the limits of memory and time.")
     head, _, png = ran.stdout.partition(b"\n")
     return json.loads(head), png
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Wait until few enough pictures are being decoded. Raises `ServiceError` if that would take too long."""
+    busy = ServiceError(503, "busy", "Too many pictures are being decoded; try again soon.", retry_after=5)
+    if not _line.acquire(blocking=False):
+        raise busy
+    try:
+        if not _children.acquire(timeout=WAIT_SECONDS):
+            raise busy
+        try:
+            yield
+        finally:
+            _children.release()
+    finally:
+        _line.release()
 
 
 def _wrong(field: str, message: str) -> InvalidInput:

@@ -6,6 +6,7 @@ import io
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from app.metadata.chunks import SIGNATURE
 from app.metadata.png import term_of_edit
 from app.metadata.xmp import TRAINED, packet
 from app.services import pictures
-from app.services.errors import InvalidInput
+from app.services.errors import InvalidInput, ServiceError
 from tests.api.picturing import encoded, file, mask, opened, text
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
@@ -80,6 +81,14 @@ def test_a_decoder_that_takes_too_long_is_killed(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(pictures, "CHILD_SECONDS", 0.0)
     with pytest.raises(InvalidInput, match="too long"):
         pictures.image(file(), "file")
+
+
+def test_a_flood_of_pictures_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_line", threading.BoundedSemaphore(1))
+    with pictures._turn(), pytest.raises(ServiceError, match="try again soon") as refusal:
+        pictures.image(file(), "file")
+    assert (refusal.value.status, refusal.value.retry_after) == (503, 5)
+    assert pictures.image(file(), "file").width == 96, "its place is free again"
 
 
 def test_the_decoder_has_hard_limits() -> None:
