@@ -24,6 +24,10 @@ export class Mask {
     return rect(0, 0, this.width, this.height);
   }
 
+  get isBlank() {
+    return this.coverage === 0;
+  }
+
   /** The share that is repainted, 0 to 1. */
   get coverage() {
     const bytes = this.#bytes;

@@ -1,8 +1,14 @@
 // The mask as a PNG file, white where it repaints, and back. Grey pixels are opaque, so no byte is lost on the way.
 
+const OPAQUE = 255;
+
 export async function encode(mask) {
   const pixels = new ImageData(mask.width, mask.height);
-  mask.bytes.forEach((byte, at) => pixels.data.set([byte, byte, byte, 255], 4 * at));
+  const [{ data }, { bytes }] = [pixels, mask];
+  for (let at = 0; at < bytes.length; at++) {
+    data[4 * at] = data[4 * at + 1] = data[4 * at + 2] = bytes[at];
+    data[4 * at + 3] = OPAQUE;
+  }
   const canvas = document.createElement("canvas");
   canvas.width = mask.width;
   canvas.height = mask.height;
@@ -19,7 +25,7 @@ export async function load(mask, url) {
   const pen = canvas.getContext("2d", { willReadFrequently: true });
   pen.drawImage(image, 0, 0);
   const { data } = pen.getImageData(0, 0, mask.width, mask.height);
-  mask.write(mask.area, Uint8Array.from({ length: mask.bytes.length }, (_, at) => data[4 * at]));
+  for (let at = 0; at < mask.bytes.length; at++) mask.bytes[at] = data[4 * at];
 }
 
 /** The decoded picture at `url`. Raises where there is none. */

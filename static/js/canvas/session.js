@@ -139,8 +139,7 @@ export class Session {
 
   async #sendMask() {
     const headers = this.#headers;
-    const isBlank = this.#mask.bytes.every((byte) => byte === 0);
-    const answer = isBlank
+    const answer = this.#mask.isBlank
       ? await ask("DELETE", `${this.#url}/mask`, { headers })
       : await ask("PUT", `${this.#url}/mask`, { body: await encode(this.#mask), headers: { ...headers, "Content-Type": "image/png" } });
     return answer.version;

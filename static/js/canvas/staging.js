@@ -105,6 +105,7 @@ export class Staging {
     const { chosen } = this;
     this.#root.querySelector("[data-strip=accept]").disabled = !chosen?.image;
     this.#root.querySelector("[data-strip=discard]").disabled = !chosen;
+    this.#root.querySelector("[data-strip=keep]").disabled = this.#candidates.some(isAlive); // there is nothing yet to keep
     this.#root.querySelector("[data-compare]").disabled = !chosen;
     this.#root.querySelector("[data-strip-error]").textContent = errorOf(chosen);
     this.#onLook();
