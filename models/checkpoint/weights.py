@@ -69,7 +69,7 @@ def _copy(view: mmap.mmap, slot: Slot, device: torch.device, dtype: torch.dtype)
         return torch.empty(slot.shape, dtype=dtype, device=device)
     length = slot.end - slot.begin
     source = torch.frombuffer(view, dtype=torch.uint8, offset=slot.begin, count=length)
-    if slot.begin % 8:
+    if slot.begin % DTYPES[slot.dtype].itemsize:
         source = source.clone()  # torch reads numbers only at multiples of their size
     tensor = source.view(DTYPES[slot.dtype]).view(slot.shape)
     layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
