@@ -79,5 +79,4 @@ def title(facts: CheckpointFacts) -> str:
 
 def short_hash(facts: CheckpointFacts) -> str | None:
     """Return the first 10 hexadecimal digits of the file's SHA-256, None while it is not known."""
-    sha256 = getattr(facts, "sha256", None)
-    return str(sha256)[:SHORT_HASH] if sha256 else None
+    return facts.sha256[:SHORT_HASH] if facts.sha256 else None

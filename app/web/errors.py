@@ -109,8 +109,9 @@ def _sentence(item: Mapping[str, Any]) -> str:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == 400 and error.detail == UNPARSABLE:
-        fields = [{"field": "body", "message": "Broken JSON: it cannot be read."}]
+    if error.status_code == 400:  # a body that cannot be taken apart; routes themselves say 422
+        message = "Broken JSON: it cannot be read." if error.detail == UNPARSABLE else str(error.detail)
+        fields = [{"field": "body", "message": message}]
         return error_response(request, 422, "invalid", "These fields are wrong: body.", fields=fields)
     phrase = HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_").replace("-", "_")

@@ -50,7 +50,7 @@ def sd_models(catalogue: CatalogueDep) -> list[dict[str, Any]]:
             "title": client_options.title(facts),
             "model_name": facts.name,
             "hash": client_options.short_hash(facts),
-            "sha256": getattr(facts, "sha256", None),
+            "sha256": facts.sha256,
             "filename": facts.name,
             "config": None,
         }

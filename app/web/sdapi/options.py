@@ -62,5 +62,5 @@ def shown(catalogue: Catalogue, options: Options) -> dict[str, Any]:
         **FIXED,
         **options.model_dump(),
         "sd_model_checkpoint": client_options.title(facts),
-        "sd_checkpoint_hash": getattr(facts, "sha256", None) or "",
+        "sd_checkpoint_hash": facts.sha256 or "",
     }
