@@ -53,15 +53,17 @@ class Shelves:
     engine: EngineStatus
 
     @property
-    def is_unsettled(self) -> bool:
-        """Whether any of this may soon be different."""
-        return (
+    def seconds_to_change(self) -> int | None:
+        """After how many seconds any of this may be different, None if it only will be when somebody acts."""
+        if (
             self.is_looking
             or self.engine.state in ("starting", "loading")
-            or any(item.state == "loading" or item.hashing is not None for item in self.checkpoints)
-            or any(item.is_fresh for item in self.unusable)
+            or any(item.state == "loading" for item in self.checkpoints)
             or any(item.state != "failed" for item in self.downloads)
-        )
+        ):
+            return 1
+        is_growing = any(item.is_fresh for item in self.unusable)
+        return 3 if is_growing or any(item.hashing is not None for item in self.checkpoints) else None
 
 
 def shelves(catalogue: Catalogue, engine: EngineStatus) -> Shelves:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from app.services.catalogue import Catalogue
 from app.services.entries import Download
 from app.settings import Settings
 from app.web import dependencies
@@ -139,16 +141,19 @@ def test_downloads_are_shown_with_their_progress(alice: TestClient, app: FastAPI
         assert "1.0 MB of 4.0 MB" in alice.get(page, headers=PAGE).text
 
 
-@pytest.mark.parametrize(("state", "is_asked_again"), [("ready", False), ("loading", True)])
+@pytest.mark.parametrize(
+    ("state", "hashing", "asks"), [("ready", None, None), ("loading", None, "every 1s"), ("ready", 0.5, "every 3s")]
+)
 def test_the_page_asks_again_while_anything_changes(
     alice: TestClient,
-    app: FastAPI,
     engine: FakeEngine,
     monkeypatch: pytest.MonkeyPatch,
     state: str,
-    is_asked_again: bool,
+    hashing: float | None,
+    asks: str | None,
 ) -> None:
     monkeypatch.setattr(dependencies, "STATUS_SECONDS", -1.0)
-    monkeypatch.setattr(app.state.catalogue, "hashing", lambda name: None)  # noqa: ARG005
+    monkeypatch.setattr(Catalogue, "hashing", lambda catalogue, name: hashing)  # noqa: ARG005
     engine.state = state
-    assert ('hx-trigger="every 1s"' in alice.get("/checkpoints", headers=PAGE).text) is is_asked_again
+    page = alice.get("/checkpoints", headers=PAGE).text
+    assert re.findall(r'hx-trigger="(every \ds)"', page) == ([asks] if asks else [])
