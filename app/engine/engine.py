@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -24,7 +24,8 @@ from models.calls import Decode, Encode, EncodeImage, Predict
 from models.jobs import job_of
 
 MAX_ROWS = 16  # on a CPU a row costs no less beyond 8, but every step, and so every cancel, comes later
-MAX_PROMPTS = 16  # encoded in one turn
+LEAST_CHARACTERS = 250  # that a prompt counts as: a chunk holds about as many
+MAX_CHARACTERS = 4000  # of all prompts that are encoded in one turn: sixteen chunks
 PREVIEW_SECONDS = 0.2
 
 Key = tuple[str, str, tuple[int, ...]]  # kind of call, checkpoint, what rows of one call share: shape, tokens, edges
@@ -163,11 +164,11 @@ class Engine:
         limit = self._limits.get(key, len(tasks))
         match key[0]:
             case "Predict":
-                return min(limit, _fitting(tasks, self._max_rows))
+                return min(limit, _fitting((_rows(task) for task in tasks), self._max_rows))
             case "Decode" | "EncodeImage":
                 return 1
             case _:
-                return min(limit, MAX_PROMPTS)
+                return min(limit, _fitting((_characters(task) for task in tasks), MAX_CHARACTERS))
 
     def _answer(self, key: Key, tasks: Sequence[Task]) -> None:
         """Answer the tasks together; if that fails find out whose fault it is, since no job has moved yet."""
@@ -276,10 +277,18 @@ def _key(task: Task) -> Key:
             assert_never(call)
 
 
-def _fitting(tasks: Sequence[Task], rows: int) -> int:
-    """How many of the first tasks have at most `rows` rows together; one at least."""
-    totals = itertools.accumulate(task.call.rows for task in tasks if isinstance(task.call, Predict))
-    return max(1, sum(total <= rows for total in totals))
+def _fitting(sizes: Iterable[int], most: int) -> int:
+    """How many of the first are at most `most` together; one at least."""
+    return max(1, sum(total <= most for total in itertools.accumulate(sizes)))
+
+
+def _rows(task: Task) -> int:
+    return task.call.rows if isinstance(task.call, Predict) else 0
+
+
+def _characters(task: Task) -> int:
+    """What encoding costs, as far as a text tells; an empty prompt is a chunk, too."""
+    return max(LEAST_CHARACTERS, len(task.call.text)) if isinstance(task.call, Encode) else 0
 
 
 def _free_memory() -> None:

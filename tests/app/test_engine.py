@@ -11,7 +11,7 @@ import torch
 from app.engine.engine import Engine
 from app.engine.task import Cancelled, Failed, Finished, Progress, Started
 from models.bundle import Bundle
-from models.calls import Decode, Predict
+from models.calls import Decode, Encode, Predict
 from models.checkpoint.folder import load
 from models.jobs import txt2img
 from models.recipe import Sampler
@@ -49,6 +49,17 @@ def test_prompts_of_different_length_and_tiling_pictures_do_not_share_a_call() -
     assert sorted(len(batch) for batch in bundle.predicts) == [1] * 3 + [2] * 6
     decodes = [call.tiling for batch in bundle.batches for call in batch if isinstance(call, Decode)]
     assert sorted(decodes) == [False] * 3 + [True] * 2
+
+
+def test_long_prompts_are_encoded_in_turns_and_short_ones_together() -> None:
+    bundle = FakeBundle()
+    short = [Heard(prompt=f"a lake {number}", guidance_scale=1) for number in range(20)]
+    long = [Heard(prompt="a lake " * 500 + f"{number}", guidance_scale=1) for number in range(3)]
+    finish(engine_of(bundle), *short, *long)
+    turns = [[len(call.text) > 100 for call in batch if isinstance(call, Encode)] for batch in bundle.batches]
+    turns = [turn for turn in turns if turn]
+    assert [len(turn) for turn in turns] == [16, 4, 1, 1, 1]
+    assert [any(turn) for turn in turns] == [False, False, True, True, True]
 
 
 def test_a_new_job_joins_at_the_next_step_and_a_finished_one_leaves() -> None:
