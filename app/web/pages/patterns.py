@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from app.services.gallery import Family
 from app.services.prompts import PromptNotes, TokenCount
 from app.services.views import ErrorView, GalleryPage, ImageView, JobView, ShareView
 from app.web.checkpoints import CheckpointView
@@ -42,6 +43,7 @@ IMAGE = ImageView(
     created_at=MOMENT,
     shares=LINKS,
 )
+UPLOAD = replace(IMAGE, id="upload", recipe=None, origin="upload", shares=())
 QUEUED = JobView(
     id="queued",
     group="sample",
@@ -80,7 +82,9 @@ def patterns(request: Request) -> HTMLResponse:
         jobs=jobs(),
         form=form(),
         image=IMAGE,
-        page=GalleryPage(images=tuple(replace(IMAGE, id=f"sample-{number}") for number in range(5)), next="key"),
+        page=GalleryPage(images=(*(replace(IMAGE, id=f"sample-{number}") for number in range(4)), UPLOAD), next="key"),
+        family=Family(UPLOAD, tuple(replace(IMAGE, id=f"child-{number}") for number in range(3))),
+        edit_form=edit_form(),
         checkpoints=checkpoints(),
         image_url=_picture,
         thumbnail_url=_picture,
@@ -133,6 +137,13 @@ def form() -> RecipeForm:
         "height": "Input should be a multiple of 8",
     }
     return RecipeForm(values, facts, [facts, facts_of("dreamy", title="Dreamy")], errors, NOTES)
+
+
+def edit_form() -> RecipeForm:
+    """Return the form of an edit, whose mask has gone."""
+    made = form()
+    values = {**made.values, "image": "sha256:0", "mask": "sha256:1", "strength": "0.75"}
+    return replace(made, values=values, errors={"mask": "There is no such image of yours."})
 
 
 def checkpoints() -> list[CheckpointView]:
