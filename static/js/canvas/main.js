@@ -13,6 +13,7 @@ import { Status } from "./status.js";
 import { Walk } from "./walk.js";
 import { Workbench } from "./workbench.js";
 
+const KEPT_BYTES = 16 * 1024; // of JSON, as the server takes
 const ZOOM_STEP = 1.25;
 const root = document.querySelector("[data-canvas]");
 const status = new Status(root);
@@ -41,7 +42,7 @@ const session = new Session(root.dataset.canvas, {
   staging,
   parts: {
     frame: () => workbench.frame,
-    settings: () => ({ form: panel.fields, brush: { size: workbench.settings.size, hardness: workbench.settings.hardness } }),
+    settings: kept,
   },
   adopt,
   changed: ({ image, history }) => {
@@ -52,6 +53,15 @@ const session = new Session(root.dataset.canvas, {
 });
 
 let isOpen = false;
+
+/** What is to be found again: form and brush; prompts that are too long for that are left out. */
+function kept() {
+  const { size, hardness } = workbench.settings;
+  const all = { form: panel.fields, brush: { size, hardness } };
+  if (new Blob([JSON.stringify(all)]).size <= KEPT_BYTES) return all;
+  const { prompt, negative_prompt, ...form } = all.form;
+  return { ...all, form };
+}
 
 function adopt({ picture: taken, mask, frame, canvas }) {
   const { view, frame: before } = workbench;
