@@ -42,6 +42,19 @@ def test_it_shows_the_newest_first_a_page_at_a_time(alice: TestClient, monkeypat
     assert "Load more" not in appended
 
 
+def test_a_picture_shows_what_was_set_under_advanced_and_only_then(alice: TestClient) -> None:
+    advanced = {"sampler": "Euler a Karras", "subseed": 9, "subseed_strength": 0.5, "tiling": True, "clip_skip": 2}
+    second_pass = {"hires_scale": 1.5, "hires_upscaler": "lanczos", "hires_strength": 0.4}
+    job = finished(alice, **advanced, **second_pass)
+    page = alice.get(f"/images/{job['image']['id']}").text
+    for fact in ("Euler a, Karras", "0.5 of seed 9", "64 × 64, tiling", "1.5 times (lanczos), strength 0.4"):
+        assert fact in page
+    plain = alice.get(f"/images/{image_of(alice)}").text
+    for title in ("Variation", "Clip skip", "Enlarged", "tiling"):
+        assert title in page
+        assert title not in plain
+
+
 def test_a_picture_shows_its_whole_recipe_and_its_neighbours(alice: TestClient) -> None:
     older, middle, newer = (image_of(alice, seed) for seed in (1, 2, 3))
     page = alice.get(f"/images/{middle}").text
