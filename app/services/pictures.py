@@ -97,8 +97,8 @@ def _decode(content: bytes, field: str, **request: object) -> Picture:
     facts, png = _ask_child(content, field, json.dumps(request))
     if error := facts.get("error"):
         raise _wrong(field, str(error))
-    mark = facts.pop("mark")
-    return Picture(png=marked(png, mark) if mark else png, **facts)
+    own = {name: value for name, value in facts.items() if name != "mark"}
+    return Picture(png=marked(png, facts["mark"]) if facts["mark"] else png, **own)
 
 
 def _ask_child(content: bytes, field: str, request: str) -> tuple[dict[str, Any], bytes]:

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,23 @@ from starlette.testclient import TestClient
 
 from app.engine.client import EngineClient
 from app.main import Server, create_app, make_server
+from app.services import pictures
+from app.services import hashes
 from app.settings import Settings
 from tests.app.fake_engine import FakeEngine
 from tests.conftest import TINY_SCHEDULER, TINY_UNET, TINY_VAE
 
 ADDRESS = "http://127.0.0.1:8000"
 PATIENCE_SECONDS = 20.0
+
+
+_ask_once = cache(pictures._ask_child)
+
+
+@pytest.fixture(autouse=True)
+def decode_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start one child process for each picture instead of each test: `tests/app/test_pictures.py` is about those."""
+    monkeypatch.setattr(pictures, "_ask_child", _ask_once)
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +53,12 @@ def bare_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in weights:
         (folder / f"{name}.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave checkpoints without a hash, however long a test takes."""
+    monkeypatch.setattr(hashes, "START_SECONDS", 3600.0)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from app.cli.browser import find_browser
 from app.settings import Settings
-from tests.api.conftest import alice, app, bare_checkpoint, build, charlie, engine, live
+from tests.api.conftest import alice, app, bare_checkpoint, build, charlie, decode_once, engine, live
 
-__all__ = ["alice", "app", "bare_checkpoint", "build", "charlie", "engine", "live"]
+__all__ = ["alice", "app", "bare_checkpoint", "build", "charlie", "decode_once", "engine", "live"]
 
 ARGUMENTS = (
     "--no-sandbox",
