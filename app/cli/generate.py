@@ -56,9 +56,10 @@ def main(argv: list[str]) -> int:
     recipes, sources = _recipes(parser, arguments, catalogue)
     targets = _targets(parser, arguments.output, recipes)
     try:
-        bundle = _load(settings, catalogue.default)
+        facts = catalogue.default
+        bundle = _load(settings, facts)
         for recipe, target in zip(recipes, targets, strict=True):
-            target.write_bytes(_png(recipe, bundle, sources, is_quiet=arguments.quiet))
+            target.write_bytes(_png(recipe, bundle, sources, sha256=facts.sha256, is_quiet=arguments.quiet))
             print(f"{target}  seed {recipe.seed}")
     except (CheckpointError, OSError, ValueError, RuntimeError, ArithmeticError) as error:
         print(f"python3 -m app generate: {error}", file=sys.stderr)
@@ -159,7 +160,7 @@ def _load(settings: Settings, facts: CheckpointFacts) -> Bundle:
     return replace(bundle, name=facts.name)
 
 
-def _png(recipe: Recipe, bundle: Bundle, sources: Sources | None, *, is_quiet: bool) -> bytes:
+def _png(recipe: Recipe, bundle: Bundle, sources: Sources | None, *, sha256: str | None, is_quiet: bool) -> bytes:
     from app.engine.environment import environment
     from app.metadata.png import encode_png, term_of_edit
     from app.metadata.xmp import TRAINED
@@ -174,7 +175,8 @@ def _png(recipe: Recipe, bundle: Bundle, sources: Sources | None, *, is_quiet: b
         pixels = run(job_of(recipe, bundle, inputs), bundle, lambda call: _show(bar, call))
         bar.update(bar.total - bar.n)
     height, width = pixels.shape[-2:]
-    return encode_png(to_rgb_bytes(pixels), width, height, recipe, environment(bundle), term)
+    about = environment(bundle) | ({"model_sha256": sha256} if sha256 else {})
+    return encode_png(to_rgb_bytes(pixels), width, height, recipe, about, term)
 
 
 def _show(bar: Any, call: Predict) -> None:

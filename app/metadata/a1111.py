@@ -65,7 +65,7 @@ def parameters(recipe: Recipe, environment: Mapping[str, Any]) -> str:
         "CFG scale": recipe.guidance_scale,
         "Seed": recipe.seed,
         "Size": f"{recipe.width}x{recipe.height}",
-        "Model hash": str(environment.get("model_sha256") or environment.get("fingerprint") or "")[:10] or None,
+        "Model hash": str(environment.get("model_sha256") or "")[:10] or None,
         "Model": environment.get("checkpoint") or recipe.checkpoint,
         **_variation(recipe),
         **_edit(recipe.edit),

@@ -15,8 +15,7 @@ from starlette.testclient import TestClient
 
 from app.engine.client import EngineClient
 from app.main import Server, create_app, make_server
-from app.services import pictures
-from app.services import hashes
+from app.services import hashes, pictures
 from app.settings import Settings
 from tests.app.fake_engine import FakeEngine
 from tests.conftest import TINY_SCHEDULER, TINY_UNET, TINY_VAE

@@ -16,7 +16,7 @@ from models.recipe import Recipe, Sampler
 from tests.app.storing import recipe
 
 RGB = bytes(range(256)) * 48
-ENVIRONMENT = {"checkpoint": "embedded", "fingerprint": "0123456789abcdef", "version": "0.1.0", "torch": "2.13.0"}
+ENVIRONMENT = {"checkpoint": "embedded", "model_sha256": "0123456789abcdef", "version": "0.1.0", "torch": "2.13.0"}
 SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
 

@@ -22,7 +22,7 @@ from models.recipe import Sampler, Scheduler
 from tests.app.storing import recipe
 
 RGB = bytes(64 * 64 * 3)
-ENVIRONMENT = {"checkpoint": "embedded", "fingerprint": "0123456789abcdef", "version": "0.1.0"}
+ENVIRONMENT = {"checkpoint": "embedded", "model_sha256": "0123456789abcdef", "version": "0.1.0"}
 KSAMPLER = {
     "seed": 42,
     "steps": 25,
