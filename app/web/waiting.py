@@ -40,10 +40,17 @@ async def result(request: Request, owner: str, group_id: str, *, cancel_when_gon
     """Return the group once all of it has ended, or the client has gone."""
     async for latest in changes(request, owner, group_id):
         group = latest
-    if cancel_when_gone and not has_ended(group):
-        for job in group.jobs:
-            await to_thread.run_sync(generate.cancel, request.app.state.store, owner, job.id)
+    if cancel_when_gone:
+        await cancel(request, owner, group_id)
     return group
+
+
+async def cancel(request: Request, owner: str, group_id: str) -> None:
+    """Stop what has not ended of a group."""
+    store: Store = request.app.state.store
+    for job in (await to_thread.run_sync(batch.group, store, owner, group_id)).jobs:
+        if job.status not in ENDED:
+            await to_thread.run_sync(generate.cancel, store, owner, job.id)
 
 
 def has_ended(group: GroupView) -> bool:

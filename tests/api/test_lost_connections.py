@@ -16,9 +16,10 @@ from app.services.views import JobView
 from tests.api.asking import PATIENCE_SECONDS
 from tests.app.fake_engine import FakeEngine
 
+A1111, OPENAI = "/sdapi/v1/txt2img", "/v1/images/generations"
 ROUTES: dict[str, dict[str, Any]] = {
-    "/sdapi/v1/txt2img": {"prompt": "a lake", "steps": 8, "width": 64, "height": 64},
-    "/v1/images/generations": {"prompt": "a lake", "steps": 8, "size": "64x64"},
+    A1111: {"prompt": "a lake", "steps": 8, "width": 64, "height": 64},
+    OPENAI: {"prompt": "a lake", "steps": 8, "size": "64x64"},
 }
 
 
@@ -53,8 +54,10 @@ def test_what_was_asked_for_is_made_and_kept(live: str, app: FastAPI, engine: Fa
     assert job.image is not None
 
 
-@pytest.mark.parametrize("route", ROUTES)
-def test_it_is_cancelled_for_those_who_asked_for_that(live: str, app: FastAPI, engine: FakeEngine, route: str) -> None:
+@pytest.mark.parametrize(("route", "stream"), [(A1111, False), (OPENAI, False), (OPENAI, True)])
+def test_it_is_cancelled_for_those_who_asked_for_that(
+    live: str, app: FastAPI, engine: FakeEngine, route: str, stream: bool
+) -> None:
     engine.step_delay = 1.0
-    leave(live, route, {**ROUTES[route], "cancel_on_disconnect": True}, engine)
+    leave(live, route, {**ROUTES[route], "cancel_on_disconnect": True, "stream": stream}, engine)
     assert ended(app).status == "cancelled"

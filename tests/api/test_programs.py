@@ -107,24 +107,22 @@ def test_what_programs_make_without_a_key_is_seen_at_this_machine(
         assert "Programs" not in client.get("/images?of=programs").text
 
 
-@pytest.mark.parametrize("url", PROGRAM_ROUTES)
 @pytest.mark.parametrize(
-    "headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {"origin": "null"}]
+    "headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://a.example"}, {"origin": "null"}]
 )
-def test_a_page_of_another_origin_cannot_make_the_browser_post(
-    alice: TestClient, url: str, headers: dict[str, str]
-) -> None:
-    for kind in ("application/json", "text/plain"):
-        response = alice.post(url, content="{}", headers={**headers, "content-type": kind})
-        assert response.status_code == 403
-    assert "access-control-allow-origin" not in response.headers
+def test_a_page_of_another_origin_cannot_make_the_browser_post(alice: TestClient, headers: dict[str, str]) -> None:
+    for url in PROGRAM_ROUTES:
+        for kind in ("application/json", "text/plain"):
+            response = alice.post(url, content="{}", headers={**headers, "content-type": kind})
+            assert response.status_code == 403, url
+            assert "access-control-allow-origin" not in response.headers
 
 
-@pytest.mark.parametrize("url", ["/sdapi/v1/txt2img", "/v1/images/generations", "/v1/images/edits"])
-def test_only_what_says_that_it_is_json_is_read_as_json(alice: TestClient, url: str) -> None:
-    response = alice.post(url, content='{"prompt": "a lake"}', headers={"content-type": "text/plain"})
-    assert response.status_code == 415
-    assert "Content-Type" in response.text
+def test_only_what_says_that_it_is_json_is_read_as_json(alice: TestClient) -> None:
+    for url in ("/sdapi/v1/txt2img", "/v1/images/generations", "/v1/images/edits"):
+        response = alice.post(url, content='{"prompt": "a lake"}', headers={"content-type": "text/plain"})
+        assert response.status_code == 415
+        assert "Content-Type" in response.text
 
 
 def test_only_invited_origins_are_let_in_and_only_to_the_interfaces(

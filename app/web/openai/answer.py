@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from fastapi import Request
 from PIL import Image
 
@@ -68,15 +68,20 @@ async def whole(request: Request, wanted: Wanted) -> dict[str, Any]:
 async def stream(request: Request, wanted: Wanted) -> AsyncIterator[str]:
     """Yield server-sent events: for each picture up to `partial_images` previews, then the picture."""
     partials, finished = dict[str, list[int]](), set[str]()
-    async for group in waiting.changes(request, wanted.owner, wanted.group_id):
-        for job in group.jobs:
-            if job.id in finished:
-                continue
-            for event in await to_thread.run_sync(_previews, request, wanted, job, partials.setdefault(job.id, [])):
-                yield event
-            if job.status in ENDED:
-                finished.add(job.id)
-                yield await to_thread.run_sync(_ending, request, wanted, job)
+    try:
+        async for group in waiting.changes(request, wanted.owner, wanted.group_id):
+            for job in group.jobs:
+                if job.id in finished:
+                    continue
+                for event in await to_thread.run_sync(_previews, request, wanted, job, partials.setdefault(job.id, [])):
+                    yield event
+                if job.status in ENDED:
+                    finished.add(job.id)
+                    yield await to_thread.run_sync(_ending, request, wanted, job)
+    finally:
+        if wanted.given.cancel_on_disconnect:
+            with CancelScope(shield=True):
+                await waiting.cancel(request, wanted.owner, wanted.group_id)
 
 
 def _datum(request: Request, wanted: Wanted, job: JobView) -> dict[str, Any]:
