@@ -46,13 +46,16 @@ class Hashes:
         self._known = _remembered(memory)
 
     def get(self, file: Path) -> str | None:
-        """The SHA-256 of a file as it is now, None if that is not known yet."""
+        """The SHA-256 of a file as it is now, None if that is not known yet. One that has changed is put in line."""
         with self._lock:
             known = self._known.get(str(file))
         try:
-            return known.sha256 if known and (known.size, known.mtime_ns) == _stamp(file) else None
+            is_same = known is not None and (known.size, known.mtime_ns) == _stamp(file)
         except OSError:
             return None
+        if known is not None and not is_same:
+            self._again(file)
+        return known.sha256 if known is not None and is_same else None
 
     def progress(self, file: Path) -> float | None:
         """How much of a file has been read, 0 to 1; None if it is not in line."""
@@ -68,6 +71,12 @@ class Hashes:
                 self._thread = threading.Thread(target=self._work, name="hashes", daemon=True)
                 self._thread.start()
             self._lock.notify_all()
+
+    def _again(self, file: Path) -> None:
+        with self._lock:
+            if self._thread is not None and file not in self._wanted and file not in self._progress:
+                self._wanted.append(file)
+                self._lock.notify_all()
 
     def close(self) -> None:
         """Stop at once; what was begun is lost."""
