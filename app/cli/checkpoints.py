@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     for part in (listing, inspecting):
         part.add_argument("--json", action="store_true", help="as JSON, one object a line")
     add_settings(listing, PLACES)
-    arguments = parser.parse_args(argv if argv and not argv[0].startswith("--") else ["list", *argv])
+    arguments = parser.parse_args(argv if argv[:1] and argv[0] in (*parts.choices, "-h", "--help") else ["list", *argv])
     match arguments.part:
         case "inspect":
             return _inspect(arguments.path, arguments.json)
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
 
 def describe(facts: CheckpointFacts) -> str:
     """A few lines for a person."""
-    kind = f"{facts.family}{', inpainting' if facts.inpainting else ''}, {facts.prediction_type} prediction"
+    kind = f"{facts.family}{', inpainting' if facts.inpainting else ''}, predicts: {facts.prediction_type}"
     formats = ", ".join(facts.dtypes)
     lines = [
         f"{facts.name}: {facts.title}",
@@ -61,7 +61,8 @@ def describe(facts: CheckpointFacts) -> str:
 def _list(catalogue: Catalogue, as_json: bool) -> int:
     for facts in catalogue.checkpoints():
         _show(facts, as_json)
-    return _problems([f"{path}: {problem}" for path, problem in catalogue.problems.items()])
+    found = catalogue.problems.items()
+    return _problems([text if path in text else f"{path}: {text}" for path, text in found])
 
 
 def _inspect(paths: list[Path], as_json: bool) -> int:

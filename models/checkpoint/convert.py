@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ def convert(file: Path, *, replace: bool = False) -> Path:
     try:
         _run(file, part)
         read_header(part)
+        shutil.copymode(file, part)
         part.replace(target)
     except OSError as error:
         why = f"{target} cannot be written ({error.strerror})"

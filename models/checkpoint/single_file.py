@@ -129,6 +129,10 @@ class SingleFile(Layout):
         return (NATIVE_SIDE, NATIVE_SIDE) if is_inpainting else (side, side)
 
     @cached_property
+    def _parts(self) -> dict[Part, Slots]:
+        return {}
+
+    @cached_property
     def _weights(self) -> dict[Part, Slots]:
         return {}
 
@@ -149,15 +153,17 @@ class SingleFile(Layout):
                     if key not in UNUSED and not (self.has_open_clip and key.startswith(unused))
                 }
 
-    def _stripped(self, part: Part) -> dict[str, Slot]:
+    def _stripped(self, part: Part) -> Mapping[str, Slot]:
         """The tensors of a network, without its prefix. CLIP's are also found without `text_model.`"""
-        found = [
-            (key.removeprefix(prefix).removeprefix("text_model."), slot)
-            for prefix in PREFIXES[part]
-            for key, slot in self.header.slots.items()
-            if key.startswith(prefix)
-        ]
-        return named_once(self.path, found)
+        if part not in self._parts:
+            found = [
+                (key.removeprefix(prefix).removeprefix("text_model."), slot)
+                for prefix in PREFIXES[part]
+                for key, slot in self.header.slots.items()
+                if key.startswith(prefix)
+            ]
+            self._parts[part] = named_once(self.path, found)
+        return self._parts[part]
 
     def _renamed(self, slots: Mapping[str, Slot], keys: KeyMap) -> Slots:
         """Rename what the table knows. What it does not keeps its name, so that the comparison at loading names it."""

@@ -47,6 +47,7 @@ def test_a_pickle_of_2022_becomes_a_checkpoint(tmp_path: Path) -> None:
     assert found.keys() == state.keys()
     assert all(torch.equal(found[key], state[key]) for key in state)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sd-v1-4.ckpt", "sd-v1-4.safetensors"]
+    assert made.stat().st_mode == file.stat().st_mode
     with pytest.raises(CheckpointError, match="exists already; use it, or write it anew with --replace"):
         convert(file)
 
