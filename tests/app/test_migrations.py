@@ -92,3 +92,17 @@ def test_one_step_back_loses_uploads_and_nothing_else(first_light: Database) -> 
         assert tx.execute(text("SELECT id, job_id FROM images")).all() == [("image", "job")]
         assert tx.execute(text("SELECT id, image_id FROM shares")).all() == [("link", "image")]
         assert tx.execute(text("PRAGMA foreign_key_check")).all() == []
+
+
+def test_keys_come_with_the_third_schema_and_go_with_a_step_back(first_light: Database) -> None:
+    with first_light.write() as tx:
+        command.upgrade(config(tx), "0003_api_keys")
+        tx.execute(
+            text("INSERT INTO api_keys (id, name, owner, key_hash, created_at) VALUES ('k', 'n', 'key:k', 'h', 1)")
+        )
+    with first_light.write() as tx:
+        command.downgrade(config(tx), "0002_edits")
+    with first_light.read() as tx:
+        tables = set(tx.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
+        assert not {"api_keys", "client_options"} & tables
+        assert tx.execute(text("SELECT id FROM images")).all() == [("image",)]

@@ -70,6 +70,9 @@ class TextRequest(PictureRequest):
     hr_second_pass_steps: OptionalWhole = 0
     hr_resize_x: OptionalWhole = 0
     hr_resize_y: OptionalWhole = 0
+    hr_sampler_name: OptionalText = None
+    hr_scheduler: OptionalText = None
+    hr_checkpoint_name: OptionalText = None
     hr_prompt: str | None = ""
     hr_negative_prompt: str | None = ""
 

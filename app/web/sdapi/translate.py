@@ -26,6 +26,7 @@ from models.sampler_names import SAMPLERS, SCHEDULERS, scheduler_of, split
 AUTOMATIC = "automatic"
 HARMLESS_SCRIPTS = frozenset({"soft inpainting"})  # grey in a mask repaints in part here anyway
 LATENT = "latent"
+OF_SECOND_PASS = ("hr_prompt", "hr_negative_prompt", "hr_sampler_name", "hr_scheduler", "hr_checkpoint_name")
 PIXEL_UPSCALERS = frozenset({"lanczos", "none", "nearest"})
 THEIR_NAMES = {
     "guidance_scale": "cfg_scale",
@@ -198,8 +199,9 @@ def _warnings(given: PictureRequest) -> Iterator[str]:
         yield "styles were ignored: this server keeps none."
     if given.refiner_checkpoint:
         yield "refiner_checkpoint was ignored: there is no refiner here."
-    if isinstance(given, TextRequest) and given.enable_hr and (given.hr_prompt or given.hr_negative_prompt):
-        yield "hr_prompt and hr_negative_prompt were ignored: both passes have the same prompt here."
+    if isinstance(given, TextRequest) and given.enable_hr:
+        for name in (name for name in OF_SECOND_PASS if getattr(given, name)):
+            yield f"{name} was ignored: the second pass is like the first here."
 
 
 def _harmless(given: PictureRequest) -> Iterator[str]:
