@@ -1,0 +1,198 @@
+"""Seams, measured: with a painter that paints another picture, wrong in colour, and with the embedded model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import models
+from models.bundle import Bundle
+from models.calls import Call, Decode, Encode, EncodeImage, Predict
+from models.checkpoint.folder import load
+from models.jobs import job_of, txt2img
+from models.pixels import from_rgb, to_rgb_bytes
+from models.recipe import Recipe
+from models.run import run
+from models.schedule import Schedule
+from tests.models.seams import across_and_along, colour_step
+from tests.models.toy import Config
+
+IMAGE, MASK = "a" * 64, "b" * 64
+SIDE = 128
+WRONG = torch.tensor([16.0, -12.0, 9.0])[:, None, None] / 127.5  # what the painter's colours are off by
+MAX_RATIO, MAX_STEP, MAX_DRIFT = 1.15, 2.0, 4.0
+BOX = (40, 32, 88, 80)  # left, top, right, bottom
+
+
+@dataclass(frozen=True)
+class Painter:
+    """Encodes without loss and paints one picture, whatever it is asked for."""
+
+    picture: Tensor
+    config: Config = field(default_factory=lambda: Config(latent_channels=192, unet_in_channels=192))
+    schedule: Schedule = field(default_factory=lambda: Schedule.from_config({"prediction_type": "sample"}))
+
+    def answer(self, calls: Sequence[Call], /) -> list[Tensor]:
+        return [self._one(call) for call in calls]
+
+    def _one(self, call: Call) -> Tensor:
+        match call:
+            case Encode():
+                return torch.zeros(7, 5)
+            case EncodeImage(pixels):
+                return F.pixel_unshuffle(pixels, 8)
+            case Decode(latents):
+                return F.pixel_shuffle(latents, 8)
+            case Predict(sample):
+                return F.pixel_unshuffle(self.picture, 8)[..., : sample.shape[2], : sample.shape[3]]
+
+
+def texture(seed: int) -> Tensor:
+    """Isotropic soft noise (1, 3, SIDE, SIDE), no direction of which is unlike another."""
+    noise = torch.randn(1, 3, SIDE + 8, SIDE + 8, generator=torch.Generator().manual_seed(seed))
+    return F.avg_pool2d(F.avg_pool2d(noise, 5, 1), 5, 1).mul(0.6).clamp(-1, 1)
+
+
+def smooth() -> Tensor:
+    """A sky: it changes from top to bottom and a little from left to right."""
+    rows, columns = torch.meshgrid(torch.linspace(-0.5, 0.4, SIDE), torch.linspace(-0.05, 0.1, SIDE), indexing="ij")
+    return torch.stack([rows + columns, 0.6 * rows, 0.3 - 0.4 * rows])[None]
+
+
+def levels(pixels: Tensor) -> Tensor:
+    side = pixels.shape[3]
+    return torch.frombuffer(bytearray(to_rgb_bytes(pixels)), dtype=torch.uint8).reshape(-1, side, 3)
+
+
+def square(box: tuple[int, int, int, int], side: int = SIDE) -> Tensor:
+    mask = torch.zeros(side, side, 1, dtype=torch.uint8)
+    mask[box[1] : box[3], box[0] : box[2]] = 255
+    return mask
+
+
+def edited(model: Any, image: Tensor, mask: Tensor | None = None, **fields: Any) -> Tensor:
+    edit = {"image": IMAGE, "grow": 0, **fields.pop("edit", {})}
+    inputs = {IMAGE: levels(image)}
+    if mask is not None:
+        edit["mask"], inputs[MASK] = MASK, mask
+    size = {"width": image.shape[3], "height": image.shape[2]}
+    wanted = Recipe.model_validate(
+        {"prompt": "a sky", "seed": 1, "steps": 2, "guidance_scale": 1, **size, **fields, "edit": edit}
+    )
+    return from_rgb(levels(run(job_of(wanted, model, inputs), model)))
+
+
+def region_of(mask: Tensor) -> Tensor:
+    return (mask > 0).permute(2, 0, 1)[None]
+
+
+def test_gradients_across_the_rim_are_like_those_along_it() -> None:
+    soft, hard = [], []
+    for seed in range(8):  # a single rim is short, and its texture is chance
+        painter, original = Painter(texture(seed) + WRONG), texture(seed + 10)
+        soft.append(across_and_along(edited(painter, original, square(BOX), edit={"mask_blur": 6}), BOX, 12))
+        edge = edited(painter, original, square(BOX), edit={"mask_blur": 0})
+        hard.append(across_and_along(edge, BOX, 1))
+    across, along = torch.tensor(soft).sum(0)
+    assert across <= MAX_RATIO * along
+    across, along = torch.tensor(hard).sum(0)
+    assert across > 2 * along  # which shows that the measure sees a seam
+
+
+@pytest.mark.parametrize("box", [BOX, (0, 40, 40, 90), (40, 0, 90, 40), (0, 0, 48, 48), (80, 80, SIDE, SIDE)])
+def test_on_a_smooth_background_the_colour_does_not_step(box: tuple[int, int, int, int]) -> None:
+    mask = square(box)
+    found = edited(Painter(smooth() + WRONG), smooth(), mask)
+    assert colour_step(found, smooth(), region_of(mask)) <= MAX_STEP
+    unmatched = edited(Painter(smooth() + WRONG), smooth(), mask, edit={"color_match": False})
+    assert colour_step(unmatched, smooth(), region_of(mask)) > 3 * MAX_STEP
+
+
+@pytest.mark.parametrize("overlap", [0, 16])
+@pytest.mark.parametrize(("x", "y"), [(-64, 0), (64, 0), (0, -64), (0, 64), (-64, -64), (64, 64), (64, -64)])
+def test_no_side_and_no_corner_is_outpainted_otherwise(x: int, y: int, overlap: int) -> None:
+    """The picture is the same on all sides, so the scores are those of the rim alone."""
+    frame = {"x": x, "y": y, "width": SIDE, "height": SIDE}
+    plain = torch.full((1, 3, SIDE, SIDE), 0.2)
+    found = edited(Painter(plain + WRONG), plain, edit={"frame": frame, "grow": overlap, "strength": 1})
+    assert (found - plain).abs().max() * 127.5 <= MAX_STEP
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+@pytest.mark.parametrize("only_masked", [False, True])
+def test_a_rotated_job_gives_the_rotated_picture(turns: int, only_masked: bool) -> None:
+    def turn(picture: Tensor) -> Tensor:
+        return picture.rot90(turns, (2, 3))
+
+    painted, image, mask = texture(1) + WRONG, texture(2), square((16, 24, 64, 72))
+    if only_masked:
+        painted = torch.full_like(painted, 0.1)
+    edit = {"edit": {"only_masked": only_masked, "padding": 8, "grow": 8}}
+    straight = edited(Painter(painted), image, mask, **edit)
+    rotated = edited(Painter(turn(painted)), turn(image), turn(mask.permute(2, 0, 1)[None])[0].permute(1, 2, 0), **edit)
+    assert (rotated - turn(straight)).abs().max() * 127.5 <= 1.01  # a level, by rounding
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return load(Path(models.__file__).parent / "embedded")
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The embedded autoencoder with a painter who always paints the same latents."""
+
+    bundle: Bundle
+    latents: Tensor
+    schedule: Schedule = field(default_factory=lambda: Schedule.from_config({"prediction_type": "sample"}))
+
+    @property
+    def config(self) -> Any:
+        return self.bundle.config
+
+    def answer(self, calls: Sequence[Call], /) -> list[Tensor]:
+        [call] = calls
+        return [self.latents] if isinstance(call, Predict) else self.bundle.answer(calls)
+
+
+def drift_of(model: Any, colour: Tensor) -> float:
+    """The mean colour after forty outpaints to the right, less that before the first, in levels."""
+    image, frame = colour.expand(1, 3, SIDE, SIDE), {"x": 64, "y": 0, "width": SIDE, "height": SIDE}
+    for seed in range(40):
+        image = edited(model, image, edit={"frame": frame, "strength": 1, "grow": 8}, seed=seed)
+    return float((image - colour).mean((2, 3)).abs().max()) * 127.5
+
+
+def test_forty_outpaints_by_a_painter_of_wrong_colours_do_not_drift() -> None:
+    colour = torch.tensor([0.2, -0.3, 0.5])[:, None, None]
+    assert drift_of(Painter(colour.expand(1, 3, SIDE, SIDE) + WRONG), colour) <= MAX_DRIFT
+
+
+def test_forty_outpaints_through_the_embedded_autoencoder_do_not_drift(bundle: Bundle) -> None:
+    colour = torch.tensor([60.0, 120.0, 180.0])[:, None, None] / 127.5 - 1
+    [latents] = bundle.answer([EncodeImage(colour.expand(1, 3, SIDE, SIDE))])
+    assert drift_of(Plain(bundle, latents), colour) <= MAX_DRIFT
+
+
+def test_the_embedded_model_repaints_a_sky_without_a_seam(bundle: Bundle) -> None:
+    given = {**bundle.defaults, "prompt": "hills by a lake on a clear day", "steps": 8, "guidance_scale": 2}
+    original = run(txt2img(Recipe.model_validate({**given, "seed": 3}), bundle), bundle).clamp(-1, 1)
+    original = from_rgb(levels(original))
+    box = (24, 24, 120, 88)
+    mask = square(box, 256)
+    given = {name: given[name] for name in ("prompt", "steps", "guidance_scale")}
+    found = edited(bundle, original, mask, edit={"strength": 0.75}, **given)
+    outside = ~region_of(mask).expand_as(found)
+    assert torch.equal(found[outside], original[outside])
+    assert (found - original).abs().max() * 127.5 > 3
+    assert colour_step(found, original, region_of(mask)) <= MAX_STEP
+    across, along = across_and_along(found, box, 8)
+    before = across_and_along(original, box, 8)
+    assert across / along <= MAX_RATIO * max(1.0, before[0] / before[1])
