@@ -33,7 +33,8 @@ MAX_ROWS_A_THREAD = 15
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Bundle:
-    """A loaded checkpoint. `fingerprint` is the SHA-256 of the U-Net's weights file, in hexadecimal.
+    """A loaded checkpoint. `fingerprint` tells the file of the U-Net's weights from others: its SHA-256, or of a
+    large one that of parts spread over it (`checkpoint/headers.py`), in hexadecimal.
 
     `defaults`, `preview_factors`, `examples` and `vocabulary` (words by topic) are what the checkpoint says of itself.
     """

@@ -16,7 +16,7 @@ from torch import Tensor
 from models import bpe
 from models.calls import Decode, Encode
 from models.checkpoint.facts import CheckpointError, inspect, layout_of
-from models.checkpoint.loading import load
+from models.checkpoint.loading import load, schedule_of
 from models.checkpoint.tokenizers import tokenizer_of
 from models.text import EOS
 from tests.models.checkpoint.conftest import Written, family
@@ -156,7 +156,7 @@ def test_tokenizers_of_all_forms_give_the_same_ids(copied: Path, form: Callable[
 def test_the_padding_is_what_the_files_say(copied: Path, name: str, content: dict[str, Any], pad: int) -> None:
     (copied / "tokenizer/tokenizer_config.json").unlink()
     (copied / "tokenizer" / name).write_text(json.dumps(content))
-    assert load(copied).text.tokenizer.pad == pad
+    assert tokenizer_of(layout_of(copied)).pad == pad
 
 
 @pytest.mark.parametrize("broken", [{"a": 1}, {"a": None}, []])
@@ -196,7 +196,7 @@ def test_the_scheduler_file_of_any_writer_is_honoured(copied: Path, name: str) -
 
     getattr(diffusers, name)(**STABLE_DIFFUSION, **SCHEDULERS[name]).save_pretrained(copied / "scheduler")
     config = json.loads((copied / "scheduler/scheduler_config.json").read_text())
-    theirs, ours = diffusers.DDIMScheduler.from_config(config), load(copied).schedule
+    theirs, ours = diffusers.DDIMScheduler.from_config(config), schedule_of(layout_of(copied))
     assert torch.equal(ours.alphas_cumprod, theirs.alphas_cumprod)
     assert ours.prediction_type == theirs.config.prediction_type == inspect(copied).prediction_type
     for steps in (1, 7, 20, 50):
