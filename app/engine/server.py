@@ -62,7 +62,7 @@ def create_app(worker: Worker) -> Starlette:
         if not worker.knows(recipe.checkpoint):
             return _refusal(404, "checkpoint", f"There is no checkpoint {recipe.checkpoint!r}; choose another one.")
         try:
-            inputs = await asyncio.to_thread(decode_inputs, recipe, body.get("inputs"))
+            inputs = await asyncio.to_thread(decode_inputs, recipe, body.get("inputs", {}))
         except InputError as error:
             wrong = [{"field": error.field, "message": str(error)}]
             return _refusal(422, "invalid", f"The recipe's pictures are wrong: {error}.", wrong)

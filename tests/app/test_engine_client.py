@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import tempfile
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -107,3 +108,21 @@ def test_closing_the_iterator_cancels(fake: FakeEngine) -> None:
     run(close_early())
     assert fake.cancelled == [recipe(steps=100)]
     assert fake.running == 0
+
+
+def test_the_pictures_of_an_edit_travel_with_the_recipe(fake: FakeEngine) -> None:
+    png = b"\x89PNG of some kind"
+    sha256 = hashlib.sha256(png).hexdigest()
+
+    async def last_event() -> dict[str, Any]:
+        wanted = recipe(edit={"image": sha256})
+        return [event async for event in EngineClient(fake.socket).generate(wanted, {sha256: png})][-1]
+
+    assert run(last_event())["event"] == "image"
+    assert fake.inputs == [{sha256: png}]
+
+
+def test_an_edit_without_its_picture_is_refused(fake: FakeEngine) -> None:
+    with pytest.raises(EngineRefused, match="is not among the inputs") as refusal:
+        run(events_of(EngineClient(fake.socket), recipe(edit={"image": "f" * 64})))
+    assert refusal.value.status == 422

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import io
 import os
 import shutil
 import signal
@@ -18,12 +20,13 @@ from typing import Any, TypeVar
 
 import httpx2
 import pytest
+from PIL import Image
 
 from app.engine.address import address
 from app.engine.client import EngineClient, EngineRefused, EngineUnavailable
 from models.checkpoint.folder import load
-from models.jobs import txt2img
-from models.pixels import pixel_sha256, to_rgb_bytes
+from models.jobs import job_of, txt2img
+from models.pixels import decode_png, pixel_sha256, to_rgb_bytes
 from models.recipe import Recipe
 from models.run import run as run_alone
 
@@ -122,6 +125,25 @@ def test_a_picture_equals_the_one_made_in_one_process(engine: RunningEngine, tin
     assert base64.b64decode(events[-1]["rgb"]) == rgb
     assert events[-1]["pixel_sha256"] == pixel_sha256(rgb, 128, 128)
     assert events[-1]["environment"]["fingerprint"] == bundle.fingerprint
+
+
+def test_an_edit_equals_the_one_made_in_one_process(engine: RunningEngine, tiny_checkpoint: Path) -> None:
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((128, 128)).convert("RGB").save(file, "PNG")
+    png, sha256 = file.getvalue(), hashlib.sha256(file.getvalue()).hexdigest()
+    frame = {"x": -32, "y": 0, "width": 160, "height": 128}
+    wanted = recipe(edit={"image": sha256, "frame": frame}, width=160)
+
+    async def events(inputs: dict[str, bytes]) -> list[dict[str, Any]]:
+        return [event async for event in engine.client.generate(wanted, inputs)]
+
+    [*_, image] = run(events({sha256: png}))
+    bundle = load(tiny_checkpoint)
+    rgb = to_rgb_bytes(run_alone(job_of(wanted, bundle, {sha256: decode_png(png)}), bundle))
+    assert base64.b64decode(image["rgb"]) == rgb
+    with pytest.raises(EngineRefused, match="is not among the inputs") as refusal:
+        run(events({}))
+    assert refusal.value.status == 422
 
 
 def test_eight_pictures_at_once_share_calls_and_equal_single_ones(engine: RunningEngine) -> None:
