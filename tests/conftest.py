@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-from app.bootstrap import ROOT
 from app.settings import Settings
 
 TINY_WORDS = ("mountains", "lake", "cabin", "sunset", "stars", "a", "the", "by", "at", "with", "on", "left")
@@ -50,23 +50,30 @@ TINY_SCHEDULER = {
 
 
 # Tests that start processes and wait for them: one after another in one worker, beside which another computes.
-PROCESSES = (
+PROCESSES = "processes"
+PROCESS_TESTS = (
     *("tests/e2e/", "tests/app/test_survival.py", "tests/app/test_engine_server.py"),
     *("tests/app/test_supervisor.py", "tests/app/test_dispatch_kills.py"),
 )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of types
     """Keep the tests of a file in one worker, and those that start processes all in one, which begins with them."""
-    groups = {item: _group(item.path.relative_to(ROOT).as_posix()) for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: groups[item] != "processes")
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _group(nodeid.partition("::")[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _group(item.nodeid.partition("::")[0]) != PROCESSES)
 
 
 def _group(path: str) -> str:
-    return "processes" if path.startswith(PROCESSES) else path
+    return PROCESSES if path.startswith(PROCESS_TESTS) else path
 
 
 @pytest.fixture

@@ -27,4 +27,4 @@ def _workers(argv: list[str]) -> list[str]:
     if any(not argument.startswith("-") for argument in argv):
         return []
     count = min(os.cpu_count() or 1, MAX_WORKERS)
-    return [f"--numprocesses={count}", "--dist=loadgroup", "--no-loadscope-reorder"]
+    return [f"--numprocesses={count}", "--dist=loadfile", "--no-loadscope-reorder"]
