@@ -151,7 +151,7 @@ def _fetch(parser: argparse.ArgumentParser, catalogue: Catalogue, *, is_quiet: b
 def _load(settings: Settings, facts: CheckpointFacts) -> Bundle:
     """Load the checkpoint as the engine does, on as many threads. Raises `CheckpointError`."""
     from app.engine.threads import set_threads
-    from models.checkpoint.folder import load
+    from models.checkpoint.loading import load
     from models.devices import pick_device, pick_dtype
 
     set_threads()

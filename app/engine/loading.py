@@ -27,7 +27,7 @@ class DeviceLoader:
 
     def load(self, name: str, path: Path) -> Bundle:
         """Return the bundle, which calls itself `name`. Raises `CheckpointError`."""
-        from models.checkpoint.folder import load
+        from models.checkpoint.loading import load
         from models.devices import pick_device, pick_dtype
 
         device = pick_device(self._device)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..bundle import Bundle
-from ..checkpoint.folder import load
+from ..checkpoint.loading import load
 from . import judge
 from .gallery import draw, recipes_of
 from .pictures import HELD_OUT, picture_of, scene_of, to_pixels

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from ..checkpoint.folder import load
+from ..checkpoint.loading import load
 from ..schedule import Schedule
 from .pictures import IMAGE_SIZE, to_picture, to_pixels
 from .sheet import compose

@@ -10,7 +10,7 @@ from random import Random
 from PIL import Image, ImageDraw, ImageFont
 
 from ..checkpoint.facts import inspect
-from ..checkpoint.folder import load
+from ..checkpoint.loading import load
 from .gallery import draw, recipes_of
 from .pictures import HELD_OUT, scene_of
 from .scene import FIRST_WORLD, World

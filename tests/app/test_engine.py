@@ -12,7 +12,7 @@ from app.engine.engine import Engine
 from app.engine.task import Cancelled, Failed, Finished, Progress, Started
 from models.bundle import Bundle
 from models.calls import Decode, Encode, Predict
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from models.jobs import txt2img
 from models.recipe import Sampler
 from models.run import run

@@ -24,7 +24,7 @@ from PIL import Image
 
 from app.engine.address import address
 from app.engine.client import EngineClient, EngineRefused, EngineUnavailable
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from models.jobs import job_of, txt2img
 from models.pixels import decode_png, pixel_sha256, to_rgb_bytes
 from models.recipe import Recipe

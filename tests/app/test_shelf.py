@@ -21,7 +21,7 @@ from app.engine.task import Failed, Finished
 from app.places import EMBEDDED
 from models.bundle import Bundle
 from models.checkpoint.facts import CheckpointError
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from tests.app.fake_bundle import Heard
 
 PATIENCE_SECONDS = 20.0

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.bundle import Bundle, unscale
 from models.calls import Decode, Encode, Predict
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from models.config import VAEConfig
 from models.text import Tokenizer
 from tests.reference.oracle import relative_error

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from models.bundle import Bundle
 from models.calls import Encode
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from models.edit import Edit
 from models.inpaint import Work, repaint
 from models.jobs import img2img

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 import models
 from models.bundle import Bundle
-from models.checkpoint.folder import inspect, load
+from models.checkpoint.loading import inspect, load
 from models.jobs import txt2img
 from models.pixels import to_rgb_bytes
 from models.recipe import Recipe

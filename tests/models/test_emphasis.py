@@ -11,7 +11,7 @@ import torch
 
 from models.bundle import Bundle
 from models.calls import Encode, Predict
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from models.emphasis import weigh
 from models.noise import NoiseSource
 from models.prompt import PromptError

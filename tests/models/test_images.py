@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig
 
 from models.calls import Encode
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from models.jobs import txt2img
 from models.pixels import to_rgb_bytes
 from models.recipe import Recipe, Sampler

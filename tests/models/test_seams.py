@@ -15,7 +15,7 @@ from torch.nn import functional as F
 import models
 from models.bundle import Bundle
 from models.calls import Call, Decode, Encode, EncodeImage, Predict
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from models.jobs import job_of, txt2img
 from models.pixels import from_rgb, to_rgb_bytes
 from models.recipe import Recipe

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import models
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from models.config import VAEConfig
 from models.tiles import MAX_ACTIVATIONS, Tiling, _shares, decode, encode
 from models.vae import VAE

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.bundle import Bundle
 from models.calls import Call, Decode, Encode, EncodeImage, Predict
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from models.jobs import job_of
 from models.noise import NoiseSource
 from models.recipe import Recipe

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import CLIPTokenizer
 
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from models.jobs import txt2img
 from models.recipe import Recipe
 from models.run import run

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from models.checkpoint.folder import load
+from models.checkpoint.loading import load
 from models.config import VAEConfig
 from models.torchvision_guard import declare_missing_operators
 from models.train import autoencoder, decoder, pairs

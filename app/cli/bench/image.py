@@ -19,7 +19,7 @@ def measure(settings: Settings) -> Iterator[Figure]:
     """Load the checkpoint, make one picture to warm up, then the median of the next."""
     began = time.perf_counter()
     from app.engine.threads import set_threads
-    from models.checkpoint.folder import CheckpointError, load
+    from models.checkpoint.loading import CheckpointError, load
     from models.devices import pick_device, pick_dtype
     from models.jobs import txt2img
     from models.pixels import to_rgb_bytes
