@@ -55,6 +55,7 @@ PROCESS_TESTS = (
     *("tests/e2e/", "tests/app/test_survival.py", "tests/app/test_engine_server.py"),
     *("tests/app/test_supervisor.py", "tests/app/test_dispatch_kills.py"),
 )
+LONG_TESTS = ("tests/pages/test_canvas_", "tests/models/test_seams.py", "tests/pages/test_pages_in_browser.py")
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of types
@@ -69,7 +70,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _group(item.nodeid.partition("::")[0]) != PROCESSES)
+    """Begin with what takes longest, so that no worker is left with it at the end."""
+    items.sort(key=lambda item: _turn(item.nodeid.partition("::")[0]))
+
+
+def _turn(path: str) -> int:
+    return 0 if _group(path) == PROCESSES else 1 if path.startswith(LONG_TESTS) else 2
 
 
 def _group(path: str) -> str:

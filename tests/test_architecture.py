@@ -49,7 +49,7 @@ RULES = {
     "engine": Rule(
         ("app/engine",),
         (*ROWS, "fastapi", "jinja2"),
-        ("app.engine", "app.places", "app.settings", "app.__version__", "models"),
+        ("app.engine", "app.collector", "app.places", "app.settings", "app.__version__", "models"),
     ),
     "engine's client": Rule(
         ("app/engine/client.py", "app/engine/supervisor.py"),

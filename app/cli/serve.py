@@ -11,6 +11,7 @@ import socket
 import sys
 
 from app.cli.flags import add_settings, settings_of
+from app.collector import uncollected
 from app.engine.child import start_engine
 from app.exposure import UnsafeBind, require_safe_bind
 from app.settings import Settings
@@ -31,7 +32,8 @@ def main(argv: list[str]) -> int:
         parser.error(str(error))
     listener = _listen(parser, settings)
     child = start_engine(settings)
-    from app.main import serve
+    with uncollected():
+        from app.main import serve
 
     url = address(listener)
     started = serve(

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.collector import uncollected
 from models.checkpoint.facts import CheckpointError, inspect
 from models.checkpoint.headers import ITEM_BYTES
 
@@ -27,11 +28,12 @@ class DeviceLoader:
 
     def load(self, name: str, path: Path) -> Bundle:
         """Return the bundle, which calls itself `name`. Raises `CheckpointError`."""
-        from models.checkpoint.loading import load
-        from models.devices import pick_device, pick_dtype
+        with uncollected():
+            from models.checkpoint.loading import load
+            from models.devices import pick_device, pick_dtype
 
-        device = pick_device(self._device)
-        bundle = load(path, device=device, dtype=pick_dtype(self._dtype, device))
+            device = pick_device(self._device)
+            bundle = load(path, device=device, dtype=pick_dtype(self._dtype, device))
         return dataclasses.replace(bundle, name=name)
 
     def estimate(self, path: Path) -> int:

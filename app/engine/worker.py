@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from app.collector import uncollected
 from app.engine.loading import DeviceLoader, memory_budget
 from app.engine.residency import Residency
 from app.engine.shelf import Shelf
@@ -102,11 +103,12 @@ class Worker:
         self._cancel_all()
 
     def _prepare(self) -> None:
-        import torch
+        with uncollected():
+            import torch
 
-        from app.engine.engine import MAX_ROWS, Engine
-        from app.engine.threads import set_threads
-        from models.devices import pick_device, pick_dtype
+            from app.engine.engine import MAX_ROWS, Engine
+            from app.engine.threads import set_threads
+            from models.devices import pick_device, pick_dtype
 
         threads = set_threads()
         device = pick_device(self._device)

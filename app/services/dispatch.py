@@ -32,6 +32,7 @@ IDLE_SECONDS = 0.5
 PROGRESS_SECONDS = 0.25
 RESCUE_SECONDS = 2.0
 SETTLE_SECONDS = 0.02
+SOON_SECONDS = 0.1  # while somebody waits for an engine that starts
 STATUS_SECONDS = 1.0
 WRITER_THREADS = 4
 
@@ -72,6 +73,7 @@ class Dispatcher:
         self._running: dict[str, tuple[Lease, asyncio.Task[None]]] = {}
         self._unstarted: dict[str, str] = {}  # checkpoints of those that the engine has not begun, by lease
         self._renew_at = self._rescue_at = 0.0
+        self._pause = IDLE_SECONDS
         self._control = ThreadPoolExecutor(1, "dispatch")  # one thread: what it does happens in order
         self._writers = ThreadPoolExecutor(WRITER_THREADS, "publish")
         self.leases_lost = 0
@@ -87,7 +89,7 @@ class Dispatcher:
                     await self._turn()
                 except Exception:
                     _tell(log.exception, "the dispatcher stumbled; it goes on")
-                await self._wake.wait(seen, IDLE_SECONDS)
+                await self._wake.wait(seen, self._pause)
                 await asyncio.sleep(SETTLE_SECONDS)
         finally:
             tidying.cancel()
@@ -109,7 +111,11 @@ class Dispatcher:
     async def _claim(self) -> None:
         if len(self._running) >= self._settings.concurrency:
             return
-        if not await self._in_order(claims.is_waiting, self._store) or (ready := await self._ready()) is None:
+        self._pause = IDLE_SECONDS
+        if not await self._in_order(claims.is_waiting, self._store):
+            return
+        if (ready := await self._ready()) is None:
+            self._pause = SOON_SECONDS
             return
         while len(self._running) < self._settings.concurrency:
             crowded = claims.crowded(self._unstarted.values(), ready)

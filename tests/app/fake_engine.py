@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import io
 import json
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -30,6 +31,7 @@ from starlette.routing import Route
 from app.engine.inputs import named_inputs
 from models.recipe import Recipe, explain
 
+POLL_SECONDS = 0.002
 ENVIRONMENT = {
     "fingerprint": "0" * 64,
     "device": "cpu",
@@ -48,6 +50,22 @@ def picture(recipe: Recipe) -> bytes:
 def pixel_sha256(recipe: Recipe) -> str:
     """Return the hash that the fake engine reports for `recipe`."""
     return hashlib.sha256(picture(recipe)).hexdigest()
+
+
+class Killable(uvicorn.Server):
+    """uvicorn looks ten times a second whether it is to end, and then waits as long; hundreds of tests would too."""
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        while not self.should_exit:
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002, uvicorn's signature
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            with contextlib.suppress(AttributeError):
+                connection.transport.abort()
 
 
 class FakeEngine:
@@ -88,7 +106,7 @@ class FakeEngine:
         """Listen; also again after `kill`."""
         self.socket.unlink(missing_ok=True)
         config = uvicorn.Config(self._app(), uds=str(self.socket), log_level="critical", lifespan="off", ws="none")
-        self._server = uvicorn.Server(config)
+        self._server = Killable(config)
         self._thread = threading.Thread(target=self._server.run, name="fake-engine", daemon=True)
         self._thread.start()
         deadline = time.monotonic() + 10
