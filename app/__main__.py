@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 OLDEST = (3, 11)
 EXTRAS = {"test": "dev", "train": "train", "evaluate": "train"}  # optional dependencies that a command needs
@@ -29,7 +31,7 @@ def main(argv: list[str]) -> int:
         return 1
     if os.path.samefile(sys.prefix, bootstrap.VENV):
         return _command(argv)
-    return _replace([str(python), "-m", "app", *argv])
+    return _replace([str(python), "-m", "app", *argv], environment(os.environ, bootstrap.VENV))
 
 
 def _command(argv: list[str]) -> int:
@@ -38,13 +40,24 @@ def _command(argv: list[str]) -> int:
     return command(argv)
 
 
-def _replace(command: list[str]) -> int:
+def environment(given: Mapping[str, str], venv: Path) -> dict[str, str]:
+    """The environment to go on in: byte-code that may not lie beside the modules is kept in `.venv`.
+
+    Without any, all of torch and transformers would be compiled again at each start, which takes as long as the rest.
+    """
+    own = dict(given)
+    if own.pop("PYTHONDONTWRITEBYTECODE", ""):
+        own.setdefault("PYTHONPYCACHEPREFIX", str(venv / "bytecode"))
+    return own
+
+
+def _replace(command: list[str], environment: dict[str, str]) -> int:
     """Go on as another program. Windows cannot do that in place, so there it is a child that is waited for."""
     if os.name != "nt":
-        os.execv(command[0], command)
+        os.execve(command[0], command, environment)
     import subprocess
 
-    return subprocess.call(command)
+    return subprocess.call(command, env=environment)
 
 
 if __name__ == "__main__":

@@ -162,6 +162,14 @@ def test_it_refuses_an_old_python(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "3.11 or newer" in capsys.readouterr().err
 
 
+def test_byte_code_is_kept_even_where_none_may_be_written_beside_the_modules(tmp_path: Path) -> None:
+    given = {"HOME": "/home/me", "PYTHONDONTWRITEBYTECODE": "1"}
+    assert entry.environment(given, tmp_path) == {"HOME": "/home/me", "PYTHONPYCACHEPREFIX": str(tmp_path / "bytecode")}
+    own = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": "/mine"}
+    assert entry.environment(own, tmp_path) == {"PYTHONPYCACHEPREFIX": "/mine"}
+    assert entry.environment({"HOME": "/home/me"}, tmp_path) == {"HOME": "/home/me"}
+
+
 def test_without_a_virtual_environment_it_stays_in_its_interpreter() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "app", "help"],
