@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
@@ -193,9 +194,12 @@ def test_bench_writes_what_it_measured(
 ) -> None:
     for name, few in (("JOBS", 5), ("IMAGES", 200), ("PAGES", 0)):
         monkeypatch.setattr(queue, name, few)
-    assert bench.main(["queue", "--json", str(tmp_path / "figures.json")]) == 0
-    report = json.loads((tmp_path / "figures.json").read_text())
+    files = tmp_path / "figures.json", tmp_path / "figures.svg"
+    assert bench.main(["queue", "--json", str(files[0]), "--plot", str(files[1])]) == 0
+    report = json.loads(files[0].read_text())
     assert all(figure["value"] > 0 for figure in report["queue"])
+    drawn = {element.text for element in ElementTree.parse(files[1]).iter() if element.text}
+    assert {figure["name"] for figure in report["queue"]} <= drawn
     assert "jobs claimed" in capsys.readouterr().out
 
 

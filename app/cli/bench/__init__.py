@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
+from app.cli.bench.figure import Figure
+from app.cli.bench.machine import machine
+from app.cli.bench.plot import plot
 from app.cli.flags import add_settings, settings_of
 from app.settings import Settings
 
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured value."""
-
-    name: str
-    value: float
-    unit: str
-
+__all__ = ["Figure", "main", "own_folder"]
 
 Part = Callable[[Settings], Iterator[Figure]]
 PARTS = {
@@ -50,25 +44,22 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("part", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all but parity)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them there, as SVG")
     add_settings(parser, ("checkpoint", "device", "dtype"))
     arguments = parser.parse_args(argv)
     unknown = [name for name in arguments.part if name not in PARTS]
     if unknown:
         parser.error(f"there is no part {unknown[0]!r}; choose of {', '.join(PARTS)}")
     settings = settings_of(parser, arguments)
-    report: dict[str, object] = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine()}
-    for name in arguments.part or BY_DEFAULT:
-        report[name] = [asdict(figure) for figure in _measured(name, settings)]
+    taken, host = datetime.now(UTC).isoformat(timespec="seconds"), machine()
+    parts = {name: _measured(name, settings) for name in arguments.part or BY_DEFAULT}
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
-    return 0 if all(report.values()) else 1
-
-
-def machine() -> dict[str, str | int]:
-    """What the figures depend on, as far as can be seen without torch."""
-    from app.engine.threads import physical_cores
-
-    return {"platform": platform.platform(), "python": platform.python_version(), "cores": physical_cores()}
+        lists = {name: [asdict(figure) for figure in figures] for name, figures in parts.items()}
+        arguments.json.write_text(json.dumps({"date": taken, "machine": host, **lists}, indent=2) + "\n")
+    if arguments.plot:
+        caption = f"{taken}, {host['processor']}, {host['cores']} cores, torch {host['torch']}"
+        arguments.plot.write_text(plot(parts, caption))
+    return 0 if all(parts.values()) else 1
 
 
 @contextmanager
@@ -84,7 +75,7 @@ def _measured(name: str, settings: Settings) -> list[Figure]:
     figures = []
     try:
         for figure in part(settings):
-            print(f"{name:<6} {figure.name:<44} {figure.value:>10.3f} {figure.unit}", flush=True)
+            print(f"{name:<7} {figure}", flush=True)
             figures.append(figure)
     except (OSError, RuntimeError, ValueError) as error:
         print(f"{name}: not measured: {error}", file=sys.stderr)
