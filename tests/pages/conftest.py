@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from app.cli.browser import find_browser
 from app.settings import Settings
 from tests.api.conftest import alice, app, bare_checkpoint, build, charlie, decode_once, engine, live
+from tests.pages.easel import easel, stand
 
-__all__ = ["alice", "app", "bare_checkpoint", "build", "charlie", "decode_once", "engine", "live"]
+__all__ = ["alice", "app", "bare_checkpoint", "build", "charlie", "decode_once", "easel", "engine", "live", "stand"]
 
 ARGUMENTS = (
     "--no-sandbox",

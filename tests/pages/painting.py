@@ -10,6 +10,18 @@ from PIL import Image
 from playwright.sync_api import CDPSession, Page, expect
 
 SIDE = 256  # pixels of the picture of the tests
+SOON = """([selector, attribute, pattern, most]) => new Promise((resolve) => {
+    const end = performance.now() + most;
+    const look = () => {
+        const found = document.querySelector(selector);
+        const now = found && (attribute ? found.getAttribute(attribute) : found.textContent.trim());
+        if (now != null && new RegExp(pattern).test(now)) resolve(null);
+        else if (performance.now() > end) resolve([now]);
+        else setTimeout(look, 15);
+    };
+    look();
+})"""
+PATIENCE_MS = 20_000
 Point = tuple[float, float]
 
 
@@ -29,13 +41,25 @@ def start(page: Page, content: bytes | None = None) -> str:
     return str(canvas.json()["id"])
 
 
-def open_canvas(page: Page, canvas_id: str) -> None:
-    page.goto(f"/canvas/{canvas_id}")
+def open_canvas(page: Page, address: str) -> None:
+    """Go to a canvas by its id or its URL."""
+    page.goto(address if ":" in address else f"/canvas/{address}")
     ready(page)
 
 
 def ready(page: Page) -> None:
     expect(page.locator("[data-canvas]")).to_have_attribute("data-state", "ready")
+
+
+def soon(page: Page, selector: str, pattern: str, attribute: str = "") -> None:
+    """Wait until the text, or an attribute, of an element matches; as `expect`, but without its pauses of a second."""
+    missed = page.evaluate(SOON, [selector, attribute, pattern, PATIENCE_MS])
+    assert missed is None, f"{selector} is {missed}, and not {pattern!r}"
+
+
+def said(page: Page, pattern: str) -> None:
+    """Wait until a screen reader is told this."""
+    soon(page, "[data-said]", pattern)
 
 
 def begin(page: Page) -> str:
@@ -46,7 +70,9 @@ def begin(page: Page) -> str:
 
 
 def saved(page: Page) -> None:
-    expect(page.locator("[data-saved]")).to_have_attribute("data-state", "saved")
+    """Wait until the server has all; as a browser that is online again, the page does not wait for a quiet moment."""
+    page.evaluate("dispatchEvent(new Event('online')) && null")
+    soon(page, "[data-saved]", "^saved$", "data-state")
 
 
 def state_of(page: Page, canvas_id: str) -> dict[str, Any]:
@@ -107,8 +133,15 @@ def touch(fingers: CDPSession, kind: str, points: Sequence[Point] = ()) -> None:
 
 
 def generate(page: Page, count: str = "2", prompt: str = "a cabin by the lake") -> None:
-    """Ask for candidates and wait until all are there."""
+    """Ask for candidates, on a canvas without any, and wait until all are there."""
     page.get_by_label("Prompt", exact=True).fill(prompt)
     page.locator(f"label:has(input[name=count][value='{count}'])").click()
     page.get_by_role("button", name="Generate").click()
-    expect(page.locator(".canvas-tiles [data-state=done]")).to_have_count(int(count))
+    done(page, int(count))
+
+
+def done(page: Page, count: int) -> None:
+    """Wait until this candidate, counted from 1, and all before it are done."""
+    for place in range(2, count + 2):
+        soon(page, f".canvas-tiles li:nth-child({place})", "^done$", "data-state")
+    expect(page.locator(".canvas-tiles li")).to_have_count(count + 1)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.app.fake_engine import FakeEngine
+from tests.pages.easel import Stand
 from tests.pages.painting import (
     SIDE,
     begin,
     box_of,
+    done,
     drag,
     generate,
     mask_of,
     open_canvas,
     picture,
     ready,
+    said,
     saved,
+    soon,
     state_of,
 )
 
@@ -35,8 +36,8 @@ def violations(page: Page) -> list[str]:
     return [f"{item['id']}: {[node['target'] for node in item['nodes']]}" for item in found]
 
 
-def test_a_picture_is_carried_on_beyond_its_edge_and_shared(page: Page, engine: FakeEngine, chromium: Browser) -> None:
-    canvas_id = begin(page)
+def test_a_picture_is_carried_on_beyond_its_edge_and_shared(easel: Page, stand: Stand, chromium: Browser) -> None:
+    page, canvas_id = easel, begin(easel)
     page.keyboard.press("f")
     drag(page, "left", -100, 0)
     drag(page, "bottom right", 60, 60)
@@ -53,16 +54,17 @@ def test_a_picture_is_carried_on_beyond_its_edge_and_shared(page: Page, engine: 
     saved(page)
     assert state_of(page, canvas_id)["frame"] == frame
 
-    engine.step_delay = 0.3
+    stand.engine.step_delay = 0.3
     page.get_by_label("Prompt", exact=True).fill("a cabin by the lake")
     page.locator("label:has(input[name=count][value='2'])").click()
     page.get_by_role("button", name="Generate").click()
-    expect(page.locator("[data-strip-words]")).to_have_text(re.compile("^Candidate 1 of 2, step"))
-    expect(page.locator(".canvas-tile img").first).to_have_attribute("src", re.compile("/preview.png"))
+    soon(page, "[data-strip-words]", "^Candidate 1 of 2, step")
+    soon(page, ".canvas-tile img", "/preview.png", "src")
     page.reload()
+    stand.engine.step_delay = 0
     ready(page)
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cabin by the lake")
-    expect(page.locator(".canvas-tiles [data-state=done]")).to_have_count(2)
+    done(page, 2)
 
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
@@ -88,7 +90,13 @@ def test_a_picture_is_carried_on_beyond_its_edge_and_shared(page: Page, engine: 
     stranger.close()
 
 
-def test_the_way_back_branches(page: Page) -> None:
+def pictures(page: Page) -> int:
+    """Count what is in the gallery."""
+    return len(page.request.get("/api/images?limit=200").json()["images"])
+
+
+def test_the_way_back_branches(easel: Page) -> None:
+    page, before = easel, pictures(easel)
     canvas_id = begin(page)
     for _ in range(2):
         generate(page, "1")
@@ -98,27 +106,25 @@ def test_the_way_back_branches(page: Page) -> None:
     expect(steps).to_have_count(3)
     expect(page.locator("[data-walk] [aria-current=step]")).to_contain_text("Step 2")
     steps.nth(1).get_by_role("button").click()
-    expect(page.locator("[data-walk] [aria-current=step]")).to_contain_text("Step 1")
+    soon(page, "[data-walk] [aria-current=step]", "Step 1")
     generate(page, "2")
     page.get_by_role("button", name="Discard").click()
-    expect(page.locator("[data-strip-words]")).to_have_text("Candidate 1 of 1")
+    soon(page, "[data-strip-words]", "^Candidate 1 of 1$")
     page.get_by_role("button", name="Accept").click()
-    expect(page.locator("[data-walk]")).to_contain_text("a branch")
+    soon(page, "[data-walk]", "a branch")
     history = state_of(page, canvas_id)["history"]
     parents = [step["parent_id"] for step in history]
     assert parents == [None, history[0]["image_id"], history[1]["image_id"], history[1]["image_id"]]
-    images = page.request.get("/api/images").json()["images"]
-    assert len(images) == 4, "what was discarded is still in the gallery"
+    assert pictures(page) == before + 4, "what was discarded is still in the gallery"
 
     generate(page, "2")
     page.get_by_role("button", name="Keep all").click()
     expect(page.locator("[data-strip-root]")).to_be_hidden()
-    assert len(page.request.get("/api/images").json()["images"]) == 6
+    assert pictures(page) == before + 6
 
 
-def test_the_keyboard_alone_is_enough(page: Page) -> None:
-    canvas_id = begin(page)
-    said = page.locator("[data-said]")
+def test_the_keyboard_alone_is_enough(easel: Page) -> None:
+    page, canvas_id = easel, begin(easel)
     tab_to(page, "Without drawing")
     page.keyboard.press("Enter")
     for name, value in (("From left", 64), ("From top", 32), ("Width", 64), ("Height", 128)):
@@ -127,34 +133,34 @@ def test_the_keyboard_alone_is_enough(page: Page) -> None:
         page.keyboard.type(str(value))
     tab_to(page, "Mask it")
     page.keyboard.press("Enter")
-    expect(said).to_have_text("Mask covers 13 %")
+    said(page, "^Mask covers 13 %$")
     assert box_of(mask_of(page, canvas_id)) == (64, 32, 128, 160)
     tab_to(page, "Mask everything but it")
     page.keyboard.press("Enter")
-    expect(said).to_have_text("Mask covers 88 %")
+    said(page, "^Mask covers 88 %$")
     tab_to(page, "Left")
     page.keyboard.press("Control+a")
     page.keyboard.type("64")
     tab_to(page, "Set the frame")
     page.keyboard.press("Enter")
-    expect(said).to_have_text(re.compile("the frame adds 64 on the left"))
+    said(page, "the frame adds 64 on the left")
     saved(page)
     assert state_of(page, canvas_id)["frame"] == {"x": -64, "y": 0, "width": 320, "height": 256}
     page.keyboard.press("f")
     tab_to(page, "Frame, left; arrow keys move it")
     page.keyboard.press("ArrowLeft")
-    expect(said).to_have_text(re.compile("the frame adds 72 on the left"))
+    said(page, "the frame adds 72 on the left")
     tab_to(page, "Prompt")
     page.keyboard.type("a cabin")
     page.keyboard.press("Control+Enter")
-    expect(page.locator(".canvas-tiles [data-state=done]")).to_have_count(1)
+    done(page, 1)
     tab_to(page, "Hold to compare")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowRight")
-    expect(said).to_have_text("Candidate 1 of 1")
+    said(page, "^Candidate 1 of 1$")
     tab_to(page, "Accept")
     page.keyboard.press("Enter")
-    expect(said).to_have_text("Accepted. It is the picture now.")
+    said(page, "^Accepted. It is the picture now.$")
     expect(page.locator("[data-about]")).to_contain_text("328 × 256")
 
 
@@ -167,7 +173,8 @@ def tab_to(page: Page, name: str) -> None:
     raise AssertionError(f"90 times Tab do not reach {name!r}")
 
 
-def test_axe_finds_nothing_in_light_and_dark(page: Page) -> None:
+def test_axe_finds_nothing_in_light_and_dark(easel: Page) -> None:
+    page = easel
     page.goto("/canvas")
     assert violations(page) == []
     canvas_id = begin(page)
@@ -185,9 +192,11 @@ def test_axe_finds_nothing_in_light_and_dark(page: Page) -> None:
     assert violations(page) == []
     page.goto("/canvas")
     assert violations(page) == []
+    page.emulate_media(color_scheme="light", reduced_motion="null")
 
 
-def test_a_fault_is_shown_beside_its_field(page: Page) -> None:
+def test_a_fault_is_shown_beside_its_field(easel: Page) -> None:
+    page = easel
     begin(page)
     page.get_by_label("Prompt", exact=True).fill("a cabin")
     page.locator("form[data-panel]").evaluate("form => { form.noValidate = true }")
@@ -198,10 +207,12 @@ def test_a_fault_is_shown_beside_its_field(page: Page) -> None:
     expect(page.locator("[data-strip-root]")).to_be_hidden()
 
 
-def test_a_picture_is_chosen_pasted_or_dropped(page: Page) -> None:
+def test_a_picture_is_chosen_pasted_or_dropped(easel: Page) -> None:
+    page = easel
     page.goto("/canvas")
+    before = page.locator(".canvas-recents li").count()
     page.set_input_files("#canvas-file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"no picture"})
-    expect(page.locator("[data-drop-state]")).to_contain_text("no PNG, JPEG or WebP")
+    soon(page, "[data-drop-state]", "no PNG, JPEG or WebP")
     page.set_input_files("#canvas-file", {"name": "a.png", "mimeType": "image/png", "buffer": picture()})
     page.wait_for_url("**/canvas/*")
     ready(page)
@@ -221,6 +232,6 @@ def test_a_picture_is_chosen_pasted_or_dropped(page: Page) -> None:
         page.wait_for_url("**/canvas/*")
         ready(page)
     page.goto("/canvas")
-    expect(page.locator(".canvas-recents li")).to_have_count(3)
+    expect(page.locator(".canvas-recents li")).to_have_count(before + 3)
     page.get_by_role("button", name="Forget this canvas").first.click()
-    expect(page.locator(".canvas-recents li")).to_have_count(2)
+    expect(page.locator(".canvas-recents li")).to_have_count(before + 2)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from tests.pages.easel import WINDOW, Stand
 from tests.pages.painting import (
     SIDE,
     begin,
@@ -17,7 +17,9 @@ from tests.pages.painting import (
     on_screen,
     open_canvas,
     ready,
+    said,
     saved,
+    soon,
     touch,
 )
 
@@ -35,25 +37,31 @@ def size_brush(page: Page, size: int) -> None:
     page.locator("#brush-hardness").fill("100")
 
 
-@pytest.mark.parametrize("density", [1.0, 0.67, 1.5])
-def test_drawing_lands_where_the_pointer_is(chromium: Browser, live: str, density: float) -> None:
+def test_drawing_lands_where_the_pointer_is_at_any_zoom(easel: Page) -> None:
     """At the browser's own zoom, which changes the density and the size in pixels, and at that of a style."""
-    viewport: Any = {"width": round(1440 / density), "height": round(900 / density)}
-    context = chromium.new_context(base_url=live, viewport=viewport, device_scale_factor=density)
-    page = context.new_page()
-    canvas_id = begin(page)
-    size_brush(page, 20)
-    for zoom in (1.0,) if density != 1 else (1.0, 0.67, 1.5):
-        page.evaluate(ZOOM, zoom)
-        page.keyboard.press("0")
-        draw(page, (60, 70), (60, 70))
-        left, top, right, bottom = box_of(mask_of(page, canvas_id))
-        assert (left + right) / 2 == pytest.approx(60, abs=1.5)
-        assert (top + bottom) / 2 == pytest.approx(70, abs=1.5)
-        assert right - left == pytest.approx(20, abs=1.5)
-        assert middle_of_hatching(page) == pytest.approx(list(on_screen(page, (60, 70))[0]), abs=4)
-        page.keyboard.press("Delete")
-    context.close()
+    canvas_id = begin(easel)
+    size_brush(easel, 20)
+    zooming = easel.context.new_cdp_session(easel)
+    for density in (0.67, 1.5, 2, 1):
+        size = {name: round(pixels / density) for name, pixels in WINDOW.items()}
+        zooming.send("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": density, "mobile": False})
+        assert easel.evaluate("devicePixelRatio") == pytest.approx(density)
+        be_right_on_the_spot(easel, canvas_id)
+    for zoom in (0.67, 1.5, 1):
+        easel.evaluate(ZOOM, zoom)
+        be_right_on_the_spot(easel, canvas_id)
+
+
+def be_right_on_the_spot(page: Page, canvas_id: str) -> None:
+    """Draw a dot and find it where the pointer was, in the mask that is saved and in the hatching on the screen."""
+    page.keyboard.press("0")
+    draw(page, (60, 70), (60, 70))
+    left, top, right, bottom = box_of(mask_of(page, canvas_id))
+    assert (left + right) / 2 == pytest.approx(60, abs=1.5)
+    assert (top + bottom) / 2 == pytest.approx(70, abs=1.5)
+    assert right - left == pytest.approx(20, abs=1.5)
+    assert middle_of_hatching(page) == pytest.approx(list(on_screen(page, (60, 70))[0]), abs=4)
+    page.keyboard.press("Delete")
 
 
 def middle_of_hatching(page: Page) -> list[float]:
@@ -77,12 +85,13 @@ def middle_of_hatching(page: Page) -> list[float]:
     return found
 
 
-def test_a_mask_is_drawn_undone_exactly_saved_and_there_after_a_reload(page: Page) -> None:
+def test_a_mask_is_drawn_undone_exactly_saved_and_there_after_a_reload(easel: Page) -> None:
+    page = easel
     canvas_id = begin(page)
     size_brush(page, 30)
     draw(page, (40, 40), (120, 90))
     first = mask_of(page, canvas_id)
-    expect(page.locator("[data-said]")).to_have_text(re.compile(r"^Mask covers \d+ %$"))
+    said(page, r"^Mask covers \d+ %$")
     page.keyboard.press("r")
     draw(page, (150, 150), (200, 220))
     page.keyboard.press("e")
@@ -111,8 +120,8 @@ def test_a_mask_is_drawn_undone_exactly_saved_and_there_after_a_reload(page: Pag
     assert mask_of(page, canvas_id) is None
 
 
-def test_fingers_draw_zoom_and_take_back_a_stroke_by_a_second_one(chromium: Browser, live: str) -> None:
-    context = chromium.new_context(base_url=live, viewport=PHONE, has_touch=True, is_mobile=True)
+def test_fingers_draw_zoom_and_take_back_a_stroke_by_a_second_one(chromium: Browser, stand: Stand) -> None:
+    context = chromium.new_context(base_url=stand.url, viewport=PHONE, has_touch=True, is_mobile=True)
     page = context.new_page()
     canvas_id = begin(page)
     fingers = context.new_cdp_session(page)
@@ -147,7 +156,8 @@ def test_fingers_draw_zoom_and_take_back_a_stroke_by_a_second_one(chromium: Brow
     context.close()
 
 
-def test_a_pen_that_is_pressed_harder_draws_wider(page: Page) -> None:
+def test_a_pen_that_is_pressed_harder_draws_wider(easel: Page) -> None:
+    page = easel
     canvas_id = begin(page)
     size_brush(page, 40)
     (light, hard) = on_screen(page, (60, 60), (180, 60))
@@ -170,35 +180,40 @@ def test_a_pen_that_is_pressed_harder_draws_wider(page: Page) -> None:
     assert widths[0] == pytest.approx(40 * (0.15 + 0.85 * 0.2), abs=2)
 
 
-def test_what_another_device_has_saved_is_not_written_over_unasked(page: Page, context: BrowserContext) -> None:
-    canvas_id = begin(page)
-    other = context.new_page()
-    open_canvas(other, canvas_id)
+def test_what_another_device_has_saved_is_not_written_over_unasked(easel: Page, chromium: Browser) -> None:
+    page, canvas_id = easel, begin(easel)
+    device = chromium.new_context(storage_state=page.context.storage_state())
+    other = device.new_page()
+    open_canvas(other, page.url)
     other.keyboard.press("a")
     saved(other)
     notice = page.get_by_text("This canvas was changed elsewhere")
     page.keyboard.press("r")
     draw(page, (10, 10), (60, 60))
+    soon(page, "[data-saved]", "^Changed elsewhere$")
     expect(notice).to_be_visible()
-    expect(page.locator("[data-saved]")).to_have_text("Changed elsewhere")
     page.get_by_role("button", name="Load that").click()
+    soon(page, "[data-about]", "All is masked")
     expect(notice).to_be_hidden()
-    expect(page.locator("[data-about]")).to_contain_text("All is masked")
 
     other.keyboard.press("i")
     saved(other)
     page.keyboard.press("Delete")
     draw(page, (10, 10), (60, 60))
-    expect(notice).to_be_visible()
+    soon(page, "[data-saved]", "^Changed elsewhere$")
     page.get_by_role("button", name="Keep what is here").click()
     expect(notice).to_be_hidden()
     assert box_of(mask_of(page, canvas_id)) == pytest.approx((10, 10, 60, 60), abs=1)
+    device.close()
 
 
-def test_it_says_so_while_nothing_can_be_saved_and_saves_as_soon_as_it_can(page: Page) -> None:
-    canvas_id = begin(page)
-    page.route("**/api/canvases/**", lambda route: route.abort())
+def test_it_says_so_while_nothing_can_be_saved_and_saves_as_soon_as_it_can(easel: Page) -> None:
+    page, canvas_id = easel, begin(easel)
+    page.context.set_offline(True)
     page.keyboard.press("a")
-    expect(page.locator("[data-saved]")).to_have_text("Not saved")
-    page.unroute("**/api/canvases/**")
+    soon(page, "[data-saved]", "^Not saved$")
+    page.keyboard.press("r")
+    draw(page, (10, 10), (60, 60))
+    page.keyboard.press("Control+z")
+    page.context.set_offline(False)
     assert box_of(mask_of(page, canvas_id)) == (0, 0, SIDE, SIDE)

@@ -33,6 +33,7 @@ export class Session {
       { mask: () => this.#sendMask(), frame: () => this.#patch("frame"), settings: () => this.#patch("settings") },
       saved,
     );
+    addEventListener("online", () => this.#saver.flush().catch(() => {}));
     addEventListener("beforeunload", (event) => this.#saver.isClean || event.preventDefault());
     document.addEventListener("visibilitychange", () => (document.hidden ? this.#saver.flush().catch(() => {}) : this.refresh()));
   }

@@ -3,7 +3,7 @@
 
 import { inWords } from "./frame.js";
 
-const QUIET_MS = 500; // several changes in a row are said once
+const QUIET_MS = 350; // several changes in a row are said once
 const SAVED = {
   saved: "Saved",
   unsaved: "Not saved yet",

@@ -1,0 +1,62 @@
+"""One server, one engine and one tab for all tests of a file: starting those for each would be half of their time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from app.engine.client import EngineClient
+from app.main import create_app, make_server
+from app.services import hashes
+from app.settings import Settings
+from tests.api.conftest import PATIENCE_SECONDS, port_of
+from tests.app.fake_engine import FakeEngine
+
+WINDOW = {"width": 1280, "height": 800}
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A server with its fake engine, and a tab in front of it with what went wrong there."""
+
+    engine: FakeEngine
+    url: str
+    tab: Page
+    faults: list[str]
+
+
+@pytest.fixture(scope="module")
+def stand(chromium: Browser, wordy_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+    folder = tmp_path_factory.mktemp("easel")
+    settings = Settings(data=folder / "data", checkpoint=str(wordy_checkpoint), max_pending=12, port=0)
+    with pytest.MonkeyPatch.context() as patch, FakeEngine(folder / "engine.sock", checkpoints=("bare",)) as engine:
+        patch.setattr(hashes, "START_SECONDS", 3600.0)
+        server = make_server(create_app(settings, engine=EngineClient(engine.socket)), settings)
+        thread = threading.Thread(target=server.run, name="web", daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{port_of(server, thread)}"
+        yield _opened(chromium, engine, url)
+        server.should_exit = True
+        thread.join(PATIENCE_SECONDS)
+        assert not thread.is_alive(), "the server did not end"
+
+
+def _opened(chromium: Browser, engine: FakeEngine, url: str) -> Stand:
+    tab, faults = chromium.new_page(base_url=url, viewport=WINDOW), list[str]()  # type: ignore[arg-type]
+    tab.on("pageerror", lambda error: faults.append(str(error)))
+    tab.on("console", lambda said: faults.append(said.text) if "Security Policy" in said.text else None)
+    return Stand(engine, url, tab, faults)
+
+
+@pytest.fixture
+def easel(stand: Stand) -> Iterator[Page]:
+    """The tab, as its user left it; a script error or a violated security policy in it fails the test."""
+    stand.engine.step_delay, stand.engine.fail_with = 0.0, None
+    stand.faults.clear()
+    yield stand.tab
+    assert not stand.faults
