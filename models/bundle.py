@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from models import tiles
 from models.calls import Call, Decode, Encode, EncodeImage, Predict
 from models.config import BundleConfig, VAEConfig
+from models.cost import Costs
 from models.emphasis import weigh
 from models.schedule import Schedule
 from models.text import Tower
@@ -37,6 +38,8 @@ class Bundle:
     large one that of parts spread over it (`checkpoint/headers.py`), in hexadecimal.
 
     `defaults`, `preview_factors`, `examples` and `vocabulary` (words by topic) are what the checkpoint says of itself.
+    With `exact_rows` every U-Net call has that many rows, filled up with copies, so that on any device and in any
+    number format a row's bits do not depend on how many others there are.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Bundle:
     preview_factors: Mapping[str, Any] | None = None
     examples: Sequence[str] = ()
     vocabulary: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    exact_rows: int = 0
 
     @torch.inference_mode()
     def answer(self, calls: Sequence[Call]) -> list[Tensor]:
@@ -59,7 +63,7 @@ class Bundle:
 
         The rows of all `Predict`s go through the U-Net together; prompts and pictures are taken one by one, which
         bounds the memory. In float32 on a CPU an answer is equal to the bit whatever it is answered with, on other
-        devices up to rounding. Answers must not be changed in place.
+        devices up to rounding, or with `exact_rows` to the bit, too. Answers must not be changed in place.
         """
         if not calls:
             return []
@@ -71,11 +75,16 @@ class Bundle:
             case Predict():
                 return self._predict([call for call in calls if isinstance(call, Predict)])
             case Decode():
-                return [self._decode(call.latents, call.tiling) for call in calls if isinstance(call, Decode)]
+                return [tiles.finished(self.decode_in_parts(call)) for call in calls if isinstance(call, Decode)]
             case EncodeImage():
                 return [self._encode_image(call.pixels, call.tiling) for call in calls if isinstance(call, EncodeImage)]
             case _:
                 assert_never(calls[0])
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What the calls cost in operations and memory."""
+        return Costs(self.unet.config, self.vae.config, self.config.max_tokens, self.dtype.itemsize)
 
     @cached_property
     def bytes(self) -> int:
@@ -118,14 +127,27 @@ class Bundle:
         oneDNN (torch 2.13, AVX-512) rounds a lone row, and 16 rows or more a thread, differently from all numbers
         between. So one row is asked twice over, and many in several calls.
         """
+        groups = [
+            unet.predict(*(_taken(part, places) for part in (samples, shifts, context)))
+            for places in self._groups(len(samples))
+        ]
+        return torch.cat(groups)[: len(samples)]
+
+    def asked_rows(self, count: int) -> int:
+        """How many rows the U-Net is asked for so many: some of them are there for the sake of equal bits only."""
+        return sum(len(places) for places in self._groups(count))
+
+    def _groups(self, count: int) -> list[list[int]]:
+        """The rows of each call, by their places; those that are only asked to fill a call up come last."""
+        if self.exact_rows:
+            size = self.exact_rows
+            return [[min(first + row, count - 1) for row in range(size)] for first in range(0, count, size)]
         if self.device.type != "cpu":
-            return unet.predict(samples, shifts, context)
-        count = len(samples)
+            return [list(range(count))]
         if count == 1:
-            return unet.predict(samples.repeat(2, 1, 1, 1), shifts.repeat(2, 1), context.repeat(2, 1, 1))[:1]
+            return [[0, 0]]
         parts = math.ceil(count / (MAX_ROWS_A_THREAD * torch.get_num_threads()))
-        split = zip(*(rows.tensor_split(parts) for rows in (samples, shifts, context)), strict=True)
-        return torch.cat([unet.predict(*part) for part in split])
+        return [part.tolist() for part in torch.arange(count).tensor_split(parts)]
 
     @cached_property
     def _shifts(self) -> Callable[[float], Tensor]:
@@ -134,22 +156,29 @@ class Bundle:
             lambda timestep: self.unet.shifts(torch.tensor([timestep], dtype=torch.float32, device=self.device))
         )
 
-    def _decode(self, latents: Tensor, tiling: bool) -> Tensor:
-        scaled = unscale(latents, self.vae.config)
-        return self._ask_vae(VAE.decode if tiling else tiles.decode, scaled, tiling)
+    def decode_in_parts(self, call: Decode) -> tiles.Parts:
+        """Answer a `Decode` as `answer` does, to the bit, but stop between parts, so that others are not kept waiting.
+
+        Where numbers grow too large for the VAE's format, as they do in float16, it is asked again in float32.
+        """
+        scaled = unscale(call.latents, self.vae.config)
+        vae = self._wrapped_vae if call.tiling else self.vae
+        tiling = tiles.WHOLE if call.tiling else None
+        pixels = yield from tiles.decode_in_parts(vae, self._inward(scaled), tiling)
+        pixels = pixels.to("cpu", torch.float32)
+        if self.dtype is torch.float32 or bool(pixels.isfinite().all()) or not bool(scaled.isfinite().all()):
+            return pixels
+        wide = wrapped(self._wide_vae) if call.tiling else self._wide_vae
+        pixels = yield from tiles.decode_in_parts(wide, scaled.to(self.device, torch.float32), tiling)
+        return pixels.to("cpu", torch.float32)
 
     def _encode_image(self, pixels: Tensor, tiling: bool) -> Tensor:
-        mean = self._ask_vae(tiles.mean_at_once if tiling else tiles.encode, pixels, tiling)
+        ask = tiles.mean_at_once if tiling else tiles.encode
+        mean = ask(self._wrapped_vae if tiling else self.vae, self._inward(pixels)).to("cpu", torch.float32)
+        if self.dtype is not torch.float32 and not bool(mean.isfinite().all()) and bool(pixels.isfinite().all()):
+            wide = wrapped(self._wide_vae) if tiling else self._wide_vae
+            mean = ask(wide, pixels.to(self.device, torch.float32)).to("cpu", torch.float32)
         return rescale(mean, self.vae.config)
-
-    def _ask_vae(self, ask: Callable[[VAE, Tensor], Tensor], x: Tensor, tiling: bool) -> Tensor:
-        """Ask the VAE; where numbers grow too large for its format, as they do in float16, ask it in float32."""
-        vae = self._wrapped_vae if tiling else self.vae
-        found = ask(vae, self._inward(x)).to("cpu", torch.float32)
-        if self.dtype is torch.float32 or bool(found.isfinite().all()) or not bool(x.isfinite().all()):
-            return found
-        wide = wrapped(self._wide_vae) if tiling else self._wide_vae
-        return ask(wide, x.to(self.device, torch.float32)).to("cpu", torch.float32)
 
     @cached_property
     def _wide_vae(self) -> VAE:
@@ -165,6 +194,13 @@ class Bundle:
 
     def _inward(self, x: Tensor) -> Tensor:
         return x.to(self.device, self.dtype)
+
+
+def _taken(rows: Tensor, places: Sequence[int]) -> Tensor:
+    """The rows at these places, without a copy where they follow each other."""
+    first, count = places[0], len(places)
+    follow = first + count <= len(rows) and places[-1] == first + count - 1
+    return rows[first : first + count] if follow else rows[places]
 
 
 def unscale(latents: Tensor, config: VAEConfig) -> Tensor:

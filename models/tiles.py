@@ -8,7 +8,8 @@ one round over all tiles and shared in the next.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,7 @@ ROUNDS = 3  # the embedded decoder in 12 tiles is off by 6.4 levels of 255 at mo
 EDGE_WEIGHT = 1e-4
 
 Place = tuple[int, int, int, int]  # top, bottom, left, right
+Parts = Generator[None, None, Tensor]  # work that may be interrupted between its parts
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,40 @@ class Tiling:
         return (height // patch) * (width // patch) * channels > self.max_activations
 
 
+WHOLE = Tiling(max_activations=sys.maxsize)  # never in tiles
+
+
 def decode(vae: VAE, z: Tensor, tiling: Tiling | None = None) -> Tensor:
     """Decode z (1, C, h, w) as `vae.decode` does, in tiles where it is large."""
-    tiling, factor = tiling or Tiling(), vae.config.factor
-    if not tiling.is_needed(vae, z.shape[2] * factor, z.shape[3] * factor):
-        return vae.decode(z)
+    return finished(decode_in_parts(vae, z, tiling))
+
+
+def decode_in_parts(vae: VAE, z: Tensor, tiling: Tiling | None = None) -> Parts:
+    """Decode as `decode` does, to the bit, stopping after each block of layers or, where there are tiles, each tile."""
+    tiling, factor, patch = tiling or Tiling(), vae.config.factor, vae.config.patch
+    is_tiled = tiling.is_needed(vae, z.shape[2] * factor, z.shape[3] * factor)
     if vae.post_quant_conv is not None:
         z = vae.post_quant_conv(z)
-    climb = _Shared(vae.decoder)
-    bottom = vae.decoder.bottom(z)
-    patch = vae.config.patch
-    folded = climb.over(bottom, lambda decoder, x: decoder.climb(x), tiling, down=1, up=factor // patch)
-    return F.pixel_shuffle(folded, patch)
+    x = vae.decoder.bottom(z)
+    yield
+    if is_tiled:
+        climb = _Shared(vae.decoder)
+        folded = yield from climb.over(x, lambda decoder, x: decoder.climb(x), tiling, down=1, up=factor // patch)
+        return F.pixel_shuffle(folded, patch)
+    for block in vae.decoder.up_blocks:
+        x = block(x)
+        yield
+    return F.pixel_shuffle(vae.decoder.head(x), patch)
+
+
+def finished(parts: Parts) -> Tensor:
+    """Go on until the end, and return what comes of it."""
+    try:
+        while True:
+            next(parts)
+    except StopIteration as end:
+        found: Tensor = end.value
+        return found
 
 
 def mean_at_once(vae: VAE, pixels: Tensor) -> Tensor:
@@ -67,7 +91,8 @@ def encode(vae: VAE, pixels: Tensor, tiling: Tiling | None = None) -> Tensor:
         return mean_at_once(vae, pixels)
     folded = F.pixel_unshuffle(pixels, patch)
     descend = _Shared(vae.encoder)
-    found = descend.over(folded, lambda encoder, x: encoder.descend(x), tiling, down=vae.config.factor // patch, up=1)
+    down = vae.config.factor // patch
+    found = finished(descend.over(folded, lambda encoder, x: encoder.descend(x), tiling, down=down, up=1))
     return vae.moments(vae.encoder.bottom(found))[0]
 
 
@@ -125,8 +150,8 @@ class _Shared:
                     setattr(part, name, norm)
                     self._norms.append(norm)
 
-    def over(self, x: Tensor, ask: Callable[..., Tensor], tiling: Tiling, *, down: int, up: int) -> Tensor:
-        """Ask for all tiles of x, in rounds; the answer is `up` / `down` times as large on each side.
+    def over(self, x: Tensor, ask: Callable[..., Tensor], tiling: Tiling, *, down: int, up: int) -> Parts:
+        """Ask for all tiles of x, one a part, in rounds; the answer is `up` / `down` times as large on each side.
 
         Where tiles overlap the last round's answers pass over into each other.
         """
@@ -134,6 +159,7 @@ class _Shared:
         for _ in range(tiling.rounds - 1):
             for place, share in shares.items():
                 self._ask(ask, x, place, share)
+                yield
             for norm in self._norms:
                 norm.settle()
         height, width = (length * up // down for length in x.shape[2:])
@@ -145,6 +171,7 @@ class _Shared:
             top, bottom, left, right = (edge * up // down for edge in place)
             share = F.interpolate(share, size=found.shape[2:], mode="bilinear" if up > down else "area")
             whole[:, :, top:bottom, left:right] += found * share
+            yield
         assert whole is not None
         return whole.to(x.dtype)
 

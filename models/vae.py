@@ -109,6 +109,10 @@ class Decoder(nn.Module):
         """From the size of latents to (folded) pixels: all that looks at a neighbourhood only, but for its norms."""
         for block in self.up_blocks:
             x = block(x)
+        return self.head(x)
+
+    def head(self, x: Tensor) -> Tensor:
+        """The last layer."""
         pixels: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
         return pixels
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,27 @@ def test_predictions_equal_single_ones_to_the_bit(bundle: Bundle, latents: list[
 def test_a_prediction_does_not_depend_on_who_else_is_in_the_batch(bundle: Bundle, latents: list[Tensor]) -> None:
     one, other = predicts(bundle, latents), predicts(bundle, latents[::-1])
     assert torch.equal(bundle.answer([one[0], one[2]])[0], bundle.answer([other[2], other[1], one[0]])[2])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_with_exact_rows_every_call_is_as_large_and_no_bit_depends_on_company(
+    checkpoint_of: Callable[[str], Path], latents: list[Tensor], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = replace(load(checkpoint_of("sd1"), dtype=dtype), exact_rows=4)
+    counts: list[int] = []
+    predict = bundle.unet.predict
+
+    def count(samples: Tensor, shifts: Tensor, context: Tensor) -> Tensor:
+        counts.append(len(samples))
+        return predict(samples, shifts, context)
+
+    monkeypatch.setattr(bundle.unet, "predict", count)
+    calls = predicts(bundle, latents)
+    together = bundle.answer(calls)
+    alone = [bundle.answer([call])[0] for call in calls]
+    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
+    assert counts == [4, 4] + [4] * len(calls)
+    assert bundle.asked_rows(6) == 8
 
 
 def test_pictures_and_prompts_are_equal_to_the_bit_in_any_company(bundle: Bundle, latents: list[Tensor]) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import models
 from models.checkpoint.loading import load
 from models.config import VAEConfig
-from models.tiles import MAX_ACTIVATIONS, Tiling, _shares, decode, encode
+from models.tiles import MAX_ACTIVATIONS, Tiling, _shares, decode, decode_in_parts, encode, finished
 from models.vae import VAE
 from tests.reference.oracle import make_vae
 
@@ -60,6 +60,17 @@ def test_small_pictures_are_done_at_once(small: VAE) -> None:
     assert torch.equal(decode(small, z), small.decode(z))
     pixels = small.decode(z)
     assert torch.equal(encode(small, pixels), small.encode(pixels)[0])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tiling", [Tiling(), Tiling(tile=4, overlap=2, max_activations=1)])
+def test_decoding_stops_after_each_block_or_tile_and_comes_to_the_same(small: VAE, tiling: Tiling) -> None:
+    z = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    stops = len(list(decode_in_parts(small, z, tiling)))
+    tiles = tiling.rounds * len(_shares(z, 4, 2)) if tiling.tile == 4 else len(small.config.block_out_channels)
+    assert stops == 1 + tiles
+    if tiling == Tiling():
+        assert torch.equal(finished(decode_in_parts(small, z, tiling)), small.decode(z))
 
 
 def test_tiles_begin_beyond_what_stable_diffusion_makes_at_once(small: VAE) -> None:
