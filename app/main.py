@@ -6,12 +6,12 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from types import FrameType
 from typing import Any
 
 import uvicorn
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 from app.engine import log
 from app.engine.child import Child
@@ -54,6 +54,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None, child: Child
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan(settings, engine, child),
+        routes=_router().routes,
     )
     app.state.settings = settings
     app.state.metrics = Metrics()
@@ -61,7 +62,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None, child: Child
     app.state.signal = Signal()
     errors.install(app)
     _add_middleware(app, settings)
-    _add_routes(app)
+    app.mount(static_root(), static_app(), name="static")
     return app
 
 
@@ -76,16 +77,19 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(CountRequests, metrics=app.state.metrics)
 
 
-def _add_routes(app: FastAPI) -> None:
+@cache
+def _router() -> APIRouter:
+    """Return all routes. Every app of this process has the same: FastAPI takes long to see what each asks for."""
+    router = APIRouter()
     for module in (jobs, images, canvases, shares, checkpoints):
-        app.include_router(module.router, dependencies=[Depends(require_known)])
+        router.include_router(module.router, dependencies=[Depends(require_known)])
     for module in (health, files, events):
-        app.include_router(module.router)
-    app.include_router(sdapi.router)
-    app.include_router(openai.router)
-    app.include_router(docs.router, include_in_schema=False)
-    app.include_router(pages.router, include_in_schema=False)
-    app.mount(static_root(), static_app(), name="static")
+        router.include_router(module.router)
+    router.include_router(sdapi.router)
+    router.include_router(openai.router)
+    router.include_router(docs.router, include_in_schema=False)
+    router.include_router(pages.router, include_in_schema=False)
+    return router
 
 
 def _lifespan(

@@ -18,6 +18,7 @@ from app.main import Server, create_app, make_server
 from app.services import hashes, pictures
 from app.settings import Settings
 from tests.app.fake_engine import FakeEngine
+from tests.app.storing import migrated
 from tests.conftest import TINY_SCHEDULER, TINY_UNET, TINY_VAE
 
 ADDRESS = "http://127.0.0.1:8000"
@@ -62,7 +63,7 @@ def no_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path, bare_checkpoint: Path) -> Settings:
-    return Settings(data=tmp_path / "data", checkpoint=str(bare_checkpoint), max_pending=12)
+    return migrated(Settings(data=tmp_path / "data", checkpoint=str(bare_checkpoint), max_pending=12))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from app.settings import Settings
 from app.web import dependencies
 from tests.api.conftest import ADDRESS
 from tests.app.fake_engine import FakeEngine
+from tests.app.storing import migrated
 
 PAGE = {"Accept": "text/html"}
 
@@ -33,8 +34,8 @@ def folder(tmp_path: Path, bare_checkpoint: Path) -> Path:
 
 @pytest.fixture
 def settings(tmp_path: Path, bare_checkpoint: Path, folder: Path) -> Settings:
-    missing = tmp_path / "missing"
-    return Settings(data=tmp_path / "data", checkpoint=str(bare_checkpoint), checkpoints=[folder, missing])
+    places = [folder, tmp_path / "missing"]
+    return migrated(Settings(data=tmp_path / "data", checkpoint=str(bare_checkpoint), checkpoints=places))
 
 
 @pytest.fixture(autouse=True)

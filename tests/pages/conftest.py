@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from app.cli.browser import find_browser
 from app.settings import Settings
 from tests.api.conftest import alice, app, bare_checkpoint, build, charlie, decode_once, engine, live
+from tests.app.storing import migrated
 from tests.pages.easel import easel, stand
 
 __all__ = ["alice", "app", "bare_checkpoint", "build", "charlie", "decode_once", "easel", "engine", "live", "stand"]
@@ -43,7 +44,7 @@ def wordy_checkpoint(bare_checkpoint: Path, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def settings(tmp_path: Path, wordy_checkpoint: Path) -> Settings:
-    return Settings(data=tmp_path / "data", checkpoint=str(wordy_checkpoint), max_pending=12)
+    return migrated(Settings(data=tmp_path / "data", checkpoint=str(wordy_checkpoint), max_pending=12))
 
 
 @pytest.fixture(scope="module")
