@@ -20,7 +20,8 @@ MAX_DEPTH = 8
 MAX_ENTRIES = 50_000  # names that one look reads in all
 MAX_NAME = 180
 NETWORKS = frozenset({"vae", "text_encoder"})  # one of them beside a folder `unet` makes a checkpoint of its parent
-SUFFIXES = (".safetensors", ".ckpt")
+PICKLE = ".ckpt"
+SUFFIXES = (".safetensors", PICKLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +110,12 @@ class _Walk:
 def name_all(paths: Iterable[Path], taken: Mapping[str, Path]) -> dict[str, Path]:
     """Give each path a name of its own beside those that are taken: its stem, with a number if it is not the first.
 
-    A path that has a name in `taken` keeps it. Returns all names, in the order of `paths`, those taken left out that
-    are not among them.
+    A path that has a name in `taken` keeps it; pickles come last, since what can be used should have the plain name.
+    Returns all names, in that order, those taken left out that are not among `paths`.
     """
     kept = {path: name for name, path in taken.items()}
     names: dict[str, Path] = {}
-    for path in paths:
+    for path in sorted(paths, key=lambda path: path.suffix.lower() == PICKLE):
         name = kept.get(path) or _free(short_name(path), {*taken, *names})
         names[name] = path
     return names

@@ -61,7 +61,7 @@ class Catalogue:
         self._hashes.close()
 
     def rescan(self) -> None:
-        """Look at all folders anew. Names that are in use stay with their files.
+        """Look at all folders anew. The names of what can be used stay with their files.
 
         Whoever asks while somebody looks waits for that.
         """
@@ -73,14 +73,15 @@ class Catalogue:
             found = look(self._settings)
             fixed = self._fixed()
             known = {entry.path.resolve() for entry in fixed.values()}
-            taken = {name: entry.path for name, entry in self._entries.items()}
+            usable = {name: entry for name, entry in self._entries.items() if entry.facts is not None}
+            taken = {name: entry.path for name, entry in (usable | fixed).items()}
             names = name_all([path for path in found.paths if path.resolve() not in known], taken)
             self._entries = fixed | {name: self._fresh(name, path) for name, path in names.items()}
             self._folder_problems = {str(path): problem for path, problem in found.problems.items()}
+            self._has_looked.set()
+            self._want_hashes()
         finally:
             self._looking.release()
-        self._has_looked.set()
-        self._want_hashes()
 
     def fetch(self, note: Callable[[int, int], None] = lambda done, total: None) -> None:  # noqa: ARG005
         """Fetch the default from the hub, if it comes from there and is not here. Raises `ServiceError`.

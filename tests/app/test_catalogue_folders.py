@@ -120,6 +120,18 @@ def test_a_name_keeps_its_file_when_another_of_that_name_comes(folder: Path, cat
     assert (catalogue.path_of("portraits"), catalogue.path_of("portraits-2")) == (first, second)
 
 
+def test_what_can_be_used_has_the_plain_name_beside_the_pickle_it_was_made_of(
+    folder: Path, catalogue: Catalogue
+) -> None:
+    (folder / "portraits.ckpt").write_bytes(b"PK\x03\x04" + bytes(64))
+    assert set(catalogue.problems) == {str(folder / "portraits.ckpt")}
+    converted = checkpoint(folder / "portraits")
+    for again in (catalogue, Catalogue(catalogue._settings)):
+        again.rescan()
+        assert again.path_of("portraits") == converted
+        assert [entry.name for entry in again.entries()] == ["embedded", "portraits", "portraits-2"]
+
+
 def test_one_that_has_vanished_is_refused_before_it_is_queued(folder: Path, catalogue: Catalogue) -> None:
     checkpoint(folder / "first")
     assert "first" in names(catalogue)

@@ -93,12 +93,12 @@ def test_a_folder_that_may_not_be_read_is_passed_over(folder: Path) -> None:
     assert found(folder) == ["one.safetensors"]
 
 
-def test_names_are_stems_and_collisions_get_a_number() -> None:
+def test_names_are_stems_and_collisions_get_a_number_pickles_last() -> None:
     paths = [Path("/x/v1-5.safetensors"), Path("/y/v1-5.ckpt"), Path("/z/v1-5"), Path("/x/embedded.safetensors")]
     assert name_all(paths, {}) == {
         "v1-5": paths[0],
-        "v1-5-2": paths[1],
-        "v1-5-3": paths[2],
+        "v1-5-2": paths[2],
+        "v1-5-3": paths[1],
         "embedded-2": paths[3],
     }
 
