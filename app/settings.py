@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Number format of the networks."
     )
+    batch_rows_exact: int = Field(
+        0, ge=0, le=64, description="Rows of every U-Net call, filled up, so that company changes no bit; 0: off."
+    )
     public: bool = Field(
         False, description="Allow an address that other machines can reach, although there are no accounts."
     )
@@ -68,6 +71,11 @@ class Settings(BaseSettings):
     def own_checkpoints(self) -> Path:
         """A folder in which checkpoints are looked for besides those of `checkpoints`; it need not be there."""
         return self.data / "checkpoints"
+
+    @property
+    def measurements(self) -> Path:
+        """What the engine has found out about this machine."""
+        return self.data / "measurements.json"
 
     @property
     def engine_socket(self) -> Path:

@@ -47,7 +47,7 @@ class LocalServer:
 
     def start(self) -> None:
         """Start it, and return when it answers. Raises `RuntimeError` with its output if it ends instead."""
-        flags = ("data", "checkpoint", "device", "dtype", "lease_seconds", "concurrency", "max_pending")
+        flags = ("data", "checkpoint", "device", "dtype", "lease_seconds", "concurrency", "max_pending", "batch_rows_exact")
         given = [f"--{name.replace('_', '-')}={getattr(self.settings, name)}" for name in flags]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "app.cli.serve", "--port=0", *given],

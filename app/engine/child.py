@@ -109,6 +109,8 @@ def engine_command(settings: Settings, path: Path) -> tuple[str, ...]:
         "--checkpoint-memory": str(settings.checkpoint_memory),
         "--device": settings.device,
         "--dtype": settings.dtype,
+        "--batch-rows-exact": str(settings.batch_rows_exact),
+        "--measurements": str(settings.measurements.absolute()),
     }
     given = (part for flag, value in flags.items() for part in (flag, value))
     return (sys.executable, "-m", "app.engine.server", *given, "--stop-with-stdin")

@@ -61,16 +61,16 @@ class EngineClient:
             return status
 
     async def generate(
-        self, recipe: Recipe, inputs: Mapping[str, bytes] = NO_INPUTS
+        self, recipe: Recipe, inputs: Mapping[str, bytes] = NO_INPUTS, owner: str = ""
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the events of one picture, the last of them `image` or `failed`; closing the iterator cancels.
 
-        `inputs` are the PNG files that the recipe names, by their SHA-256.
+        `inputs` are the PNG files that the recipe names, by their SHA-256. Owners get equal shares of the device.
 
         Raises `EngineUnavailable` when the engine cannot be reached or goes away before the last event, and
         `EngineRefused` when it does not know the checkpoint (404) or the recipe or its pictures are invalid (422).
         """
-        body = _body(recipe, inputs, await asyncio.to_thread(self._path_of, recipe.checkpoint))
+        body = _body(recipe, owner, inputs, await asyncio.to_thread(self._path_of, recipe.checkpoint))
         headers = {"content-type": "application/json"}
         async with (
             self._connection(SILENCE_SECONDS) as http,
@@ -111,9 +111,10 @@ class EngineClient:
         raise EngineRefused(status, code, message)
 
 
-def _body(recipe: Recipe, inputs: Mapping[str, bytes], path: Path | None) -> bytes:
+def _body(recipe: Recipe, owner: str, inputs: Mapping[str, bytes], path: Path | None) -> bytes:
     """The request's JSON; `inputs` are left out where there are none, `path` where the engine must know it."""
     files = {sha256: base64.b64encode(png).decode() for sha256, png in inputs.items()}
     pictures = b',"inputs":' + json.dumps(files).encode() if files else b""
     place = b',"path":' + json.dumps(str(path.absolute())).encode() if path else b""
-    return b'{"recipe":' + recipe.to_json().encode() + place + pictures + b"}"
+    whose = b',"owner":' + json.dumps(owner).encode() if owner else b""
+    return b'{"recipe":' + recipe.to_json().encode() + whose + place + pictures + b"}"

@@ -6,45 +6,28 @@ key and lets their jobs go on to their next call, so a new job joins at the next
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import dataclass
-from typing import assert_never
+from collections.abc import Callable, Sequence, Set
 
 import structlog
 import torch
 from torch import Tensor
 
+from app.engine.counters import Counters
 from app.engine.failures import explain, is_out_of_memory
-from app.engine.task import Cancelled, Event, Failed, Finished, Progress, Started, Task
+from app.engine.limits import Limits
+from app.engine.pricing import asks_of
+from app.engine.scheduler import Scheduler
+from app.engine.task import NOTHING, Cancelled, Event, Failed, Finished, Progress, Started, Task
 from models.bundle import Bundle
-from models.calls import Decode, Encode, EncodeImage, Predict
+from models.calls import Call, Decode, Predict
 from models.jobs import job_of
+from models.room import too_large
 
-MAX_ROWS = 16  # on a CPU a row costs no less beyond 8, but every step, and so every cancel, comes later
-LEAST_CHARACTERS = 250  # that a prompt counts as: a chunk holds about as many
-MAX_CHARACTERS = 4000  # of all prompts that are encoded in one turn: sixteen chunks
 PREVIEW_SECONDS = 0.2
 
-Key = tuple[str, str, tuple[int, ...]]  # kind of call, checkpoint, what rows of one call share: shape, tokens, edges
-
 log = structlog.get_logger()
-
-
-@dataclass
-class Counters:
-    """What has been done since the start. A step is one U-Net answer to one task."""
-
-    rows_total: int = 0
-    calls_total: int = 0
-    steps_total: int = 0
-    step_seconds_total: float = 0.0
-
-    def as_dict(self) -> dict[str, float]:
-        rows_per_call = self.rows_total / self.calls_total if self.calls_total else 0.0
-        return {**vars(self), "rows_per_call": rows_per_call}
 
 
 class Engine:
@@ -52,7 +35,7 @@ class Engine:
 
     `bundle_of` gives the bundle of a checkpoint, None while a job of it has to wait, or raises an exception with the
     reason. `plan` is told before that, in every step, the checkpoints of the jobs that wait and of those under way.
-    `max_rows` bounds the rows of a U-Net call; a single picture may exceed it. `submit` and `cancel` may be called
+    `limits` bound the rows of a U-Net call; a single picture may exceed them. `submit` and `cancel` may be called
     from any thread, `step` from one.
     """
 
@@ -61,20 +44,18 @@ class Engine:
         bundle_of: Callable[[str], Bundle | None],
         *,
         plan: Callable[[Sequence[str], Set[str]], None] = lambda waiting, in_use: None,  # noqa: ARG005
-        max_rows: int = MAX_ROWS,
+        limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counters = Counters()
         self._bundle_of = bundle_of
         self._plan = plan
-        self._max_rows = max_rows
         self._clock = clock
+        self._limits = limits or Limits()
+        self._scheduler = Scheduler()
         self._arrivals: deque[Task] = deque()
         self._waiting: list[Task] = []
-        self._tasks: dict[int, Task] = {}  # in the order in which they were last served
-        self._served: dict[Key, int] = {}
-        self._limits: dict[Key, int] = {}
-        self._turn = 0
+        self._tasks: dict[int, Task] = {}
 
     @property
     def running(self) -> int:
@@ -83,6 +64,7 @@ class Engine:
 
     def submit(self, task: Task) -> None:
         """Take a task; it joins at the next step."""
+        task.arrived_at = self._clock()
         self._arrivals.append(task)
 
     def cancel(self, task_id: int) -> None:
@@ -100,15 +82,14 @@ class Engine:
 
     @torch.inference_mode()
     def step(self) -> bool:
-        """Close cancelled, admit, select one kind and key, answer, advance. False: nothing can be done now."""
+        """Close cancelled, admit, choose what shares a call, answer, advance. False: nothing can be done now."""
         self._admit()
         self._close_cancelled()
-        key, tasks = self._select()
-        if key is None:
+        tasks = self._scheduler.choose(self._tasks.values(), self._clock())
+        if not tasks:
+            self._limits.forget()
             return False
-        self._turn += 1
-        self._served[key] = self._turn
-        self._answer(key, tasks)
+        self._answer(tasks)
         return True
 
     def _admit(self) -> None:
@@ -129,8 +110,10 @@ class Engine:
             task.bundle = self._bundle_of(task.recipe.checkpoint)
             if task.bundle is None:
                 return False
+            if self._is_refused(task, task.bundle):
+                return True
             task.job = job_of(task.recipe, task.bundle, task.inputs)
-            task.call = next(task.job)
+            self._await(task, next(task.job))
         except StopIteration as finished:  # an edit that changes nothing needs no network
             self._tell(task, Started())
             self._finish(task, finished.value)
@@ -141,6 +124,17 @@ class Engine:
             self._tell(task, Started())
         return True
 
+    def _is_refused(self, task: Task, bundle: Bundle) -> bool:
+        memory = self._limits.memory
+        refusal = too_large(task.recipe, bundle.costs, memory) if memory is not None else None
+        if refusal is not None:
+            self._tell(task, Failed("out_of_memory", refusal.message))
+        return refusal is not None
+
+    def _await(self, task: Task, call: Call) -> None:
+        task.call = call
+        task.asks = asks_of(task, self._limits)
+
     def _close_cancelled(self) -> None:
         for task in [task for task in self._waiting if task.is_cancelled]:
             self._waiting.remove(task)
@@ -148,47 +142,41 @@ class Engine:
         for task in [task for task in self._tasks.values() if task.is_cancelled]:
             self._end(task, Cancelled())
 
-    def _select(self) -> tuple[Key | None, list[Task]]:
-        """The key that was served longest ago, and the first of its tasks in line, as many as fit."""
-        groups: dict[Key, list[Task]] = {}
-        for task in self._tasks.values():
-            groups.setdefault(_key(task), []).append(task)
-        self._served = {key: turn for key, turn in self._served.items() if key in groups}
-        self._limits = {key: limit for key, limit in self._limits.items() if key in groups}
-        if not groups:
-            return None, []
-        key = min(groups, key=lambda key: self._served.get(key, 0))
-        return key, groups[key][: self._most(key, groups[key])]
-
-    def _most(self, key: Key, tasks: Sequence[Task]) -> int:
-        limit = self._limits.get(key, len(tasks))
-        match key[0]:
-            case "Predict":
-                return min(limit, _fitting((_rows(task) for task in tasks), self._max_rows))
-            case "Decode" | "EncodeImage":
-                return 1
-            case _:
-                return min(limit, _fitting((_characters(task) for task in tasks), MAX_CHARACTERS))
-
-    def _answer(self, key: Key, tasks: Sequence[Task]) -> None:
+    def _answer(self, tasks: Sequence[Task]) -> None:
         """Answer the tasks together; if that fails find out whose fault it is, since no job has moved yet."""
+        if isinstance(tasks[0].call, Decode):
+            for task in tasks:
+                self._decode(task)
+            return
         began = self._clock()
         try:
             replies = self._ask(tasks)
         except Exception as error:
-            self._recover(key, tasks, error)
+            self._recover(tasks, error)
             return
-        self._count(tasks, self._clock() - began)
+        self._count(tasks, began)
         for task, reply in zip(tasks, replies, strict=True):
-            self._tasks[task.id] = self._tasks.pop(task.id)  # to the end of the line
             self._advance(task, reply)
+
+    def _decode(self, task: Task) -> None:
+        """Do one part of decoding a picture."""
+        assert task.bundle is not None
+        assert isinstance(task.call, Decode)
+        try:
+            task.parts = task.parts or task.bundle.decode_in_parts(task.call)
+            next(task.parts)
+        except StopIteration as end:
+            task.parts = None
+            self._advance(task, end.value)
+        except Exception as error:
+            self._recover([task], error)
 
     def _ask(self, tasks: Sequence[Task]) -> list[Tensor]:
         bundle, calls = tasks[0].bundle, [task.call for task in tasks if task.call is not None]
         assert bundle is not None
         return bundle.answer(calls)
 
-    def _recover(self, key: Key, tasks: Sequence[Task], error: Exception) -> None:
+    def _recover(self, tasks: Sequence[Task], error: Exception) -> None:
         out_of_memory = is_out_of_memory(error)
         if out_of_memory:
             _free_memory()
@@ -197,24 +185,30 @@ class Engine:
             return
         size = (len(tasks) + 1) // 2 if out_of_memory else 1
         if out_of_memory:
-            self._limits[key] = size
+            rows = max(
+                sum(task.asks.rows for task in tasks[first : first + size]) for first in range(0, len(tasks), size)
+            )
+            self._limits.found_too_many(tasks[0].asks.key, rows)
             log.warning("a batch was too large for the memory; it is halved", pictures=len(tasks), now=size)
         for first in range(0, len(tasks), size):
-            self._answer(key, tasks[first : first + size])
+            self._answer(tasks[first : first + size])
 
-    def _count(self, tasks: Sequence[Task], seconds: float) -> None:
+    def _count(self, tasks: Sequence[Task], began: float) -> None:
         rows = sum(task.call.rows for task in tasks if isinstance(task.call, Predict))
-        if rows:
-            self.counters.rows_total += rows
-            self.counters.calls_total += 1
-            self.counters.steps_total += len(tasks)
-            self.counters.step_seconds_total += seconds
+        if not rows or tasks[0].bundle is None:
+            return
+        padding = tasks[0].bundle.asked_rows(rows) - rows
+        self.counters.count_call(rows=rows, padding=padding, tasks=len(tasks), seconds=self._clock() - began)
+        for task in tasks:
+            if not task.has_waited:
+                task.has_waited = True
+                self.counters.wait_seconds.add(began - task.arrived_at)
 
     def _advance(self, task: Task, reply: Tensor) -> None:
         assert task.job is not None
         answered = task.call
         try:
-            task.call = task.job.send(reply)
+            self._await(task, task.job.send(reply))
         except StopIteration as finished:
             self._finish(task, finished.value)
         except Exception as error:
@@ -248,7 +242,8 @@ class Engine:
         self._tasks.pop(task.id, None)
         if task.job is not None:
             task.job.close()
-        task.bundle = task.job = task.call = None  # whoever still holds the task must not hold the networks
+        task.bundle = task.job = task.call = task.parts = None  # whoever holds the task must not hold the networks
+        task.asks = NOTHING
         self._tell(task, event)
 
     def _tell(self, task: Task, event: Event) -> None:
@@ -257,38 +252,6 @@ class Engine:
         except Exception:
             log.exception("a listener failed; its task is dropped", task=task.id)
             task.is_cancelled = True
-
-
-def _key(task: Task) -> Key:
-    """Calls of one key may be answered together."""
-    call = task.call
-    assert call is not None
-    kind, name = type(call).__name__, task.recipe.checkpoint
-    match call:
-        case Encode():
-            return kind, name, ()
-        case EncodeImage():
-            return kind, name, (*call.pixels.shape, call.tiling)
-        case Predict():
-            return kind, name, (*call.sample.shape, len(call.conds[0]), call.tiling)
-        case Decode():
-            return kind, name, (*call.latents.shape, call.tiling)
-        case _:
-            assert_never(call)
-
-
-def _fitting(sizes: Iterable[int], most: int) -> int:
-    """How many of the first are at most `most` together; one at least."""
-    return max(1, sum(total <= most for total in itertools.accumulate(sizes)))
-
-
-def _rows(task: Task) -> int:
-    return task.call.rows if isinstance(task.call, Predict) else 0
-
-
-def _characters(task: Task) -> int:
-    """What encoding costs, as far as a text tells; an empty prompt is a chunk, too."""
-    return max(LEAST_CHARACTERS, len(task.call.text)) if isinstance(task.call, Encode) else 0
 
 
 def _free_memory() -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 GIB = 2**30
 SHARE = 0.5  # of the device's memory; the rest is for pictures, and for whoever else uses the machine
+USABLE = 0.9
+LEAST_SHARE = 0.1  # for pictures, whatever checkpoints may take
 STORED_BYTES = 2  # a weight in most of the files that people have
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -23,8 +25,8 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 class DeviceLoader:
     """Load checkpoints in the number format that the settings and the device ask for."""
 
-    def __init__(self, device: str, dtype: str) -> None:
-        self._device, self._dtype = device, dtype
+    def __init__(self, device: str, dtype: str, exact_rows: int = 0) -> None:
+        self._device, self._dtype, self._exact_rows = device, dtype, exact_rows
 
     def load(self, name: str, path: Path) -> Bundle:
         """Return the bundle, which calls itself `name`. Raises `CheckpointError`."""
@@ -34,7 +36,7 @@ class DeviceLoader:
 
             device = pick_device(self._device)
             bundle = load(path, device=device, dtype=pick_dtype(self._dtype, device))
-        return dataclasses.replace(bundle, name=name)
+        return dataclasses.replace(bundle, name=name, exact_rows=self._exact_rows)
 
     def estimate(self, path: Path) -> int:
         """Bytes that its bundle will take, rather too many than too few; 0 for one that cannot be loaded anyway."""
@@ -58,6 +60,12 @@ class DeviceLoader:
 def memory_budget(gib: float, device: str) -> int:
     """Bytes for loaded checkpoints: `gib`, or for 0 a share of what the device has."""
     return int(gib * GIB) if gib > 0 else int(SHARE * _device_bytes(device))
+
+
+def pictures_budget(checkpoints: int, device: str) -> int:
+    """Bytes for pictures under way: what is left beside so many of loaded checkpoints, and of what others use."""
+    whole = _device_bytes(device)
+    return int(max(USABLE * whole - checkpoints, LEAST_SHARE * whole))
 
 
 def _device_bytes(device: str) -> int:

@@ -29,7 +29,7 @@ from app.engine.inputs import InputError, decode_inputs
 from app.engine.log import configure
 from app.engine.shelf import paths_of
 from app.engine.stream import PictureStream
-from app.engine.worker import Worker
+from app.engine.worker import RowSettings, Worker
 from app.places import EMBEDDED
 from models.recipe import Recipe, explain
 
@@ -66,7 +66,7 @@ def create_app(worker: Worker) -> Starlette:
         except InputError as error:
             wrong = [{"field": error.field, "message": str(error)}]
             return _refusal(422, "invalid", f"The recipe's pictures are wrong: {error}.", wrong)
-        return PictureStream(worker, recipe, inputs)
+        return PictureStream(worker, recipe, inputs, str(body.get("owner", "")))
 
     return Starlette(
         routes=[
@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
         device=arguments.device,
         dtype=arguments.dtype,
         memory_gib=arguments.checkpoint_memory,
-        max_rows=arguments.max_rows,
+        rows=RowSettings(arguments.max_rows, arguments.batch_rows_exact, arguments.measurements),
     )
     worker.start()
     serve(create_app(worker), path, listener)
@@ -183,6 +183,16 @@ def _parser() -> argparse.ArgumentParser:
         help="for loaded checkpoints; 0: half of all",
     )
     parser.add_argument("--max-rows", type=_positive, metavar="N", help="rows of a U-Net call at most")
+    parser.add_argument(
+        "--batch-rows-exact",
+        type=int,
+        default=0,
+        metavar="N",
+        help="rows of every U-Net call, filled up; 0: as they come",
+    )
+    parser.add_argument(
+        "--measurements", type=Path, metavar="FILE", help="where what was measured of this machine is kept"
+    )
     parser.add_argument("--stop-with-stdin", action="store_true", help="exit when standard input ends")
     return parser
 

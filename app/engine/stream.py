@@ -36,7 +36,7 @@ log = structlog.get_logger()
 class PictureStream(StreamingResponse):
     """Submit a recipe and stream what becomes of it; the task is cancelled when the client goes."""
 
-    def __init__(self, worker: Worker, recipe: Recipe, inputs: Mapping[str, Tensor]) -> None:
+    def __init__(self, worker: Worker, recipe: Recipe, inputs: Mapping[str, Tensor], owner: str = "") -> None:
         self._worker = worker
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -45,7 +45,7 @@ class PictureStream(StreamingResponse):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-        self._task = Task(recipe, listener, inputs)
+        self._task = Task(recipe, listener, inputs, owner)
         super().__init__(self._lines(), media_type="application/x-ndjson")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from models.recipe import Recipe
 
@@ -63,12 +63,23 @@ Event = Started | Progress | Finished | Failed | Cancelled
 Listener = Callable[[Event], None]
 
 
-class Answers(Protocol):
-    """What the engine needs of a `Bundle` besides its facts."""
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """What a task's call asks of the device. Calls of one `kind` and `key` may be answered together.
 
-    def answer(self, calls: Sequence[Call], /) -> list[Tensor]: ...
+    Of `rows` (of the U-Net; characters of a prompt; else 1) they may have `max_rows` in all. `cost` and `work_left`,
+    that of the whole job from here on, are in operations.
+    """
+
+    kind: str = ""
+    key: object = None
+    rows: int = 1
+    max_rows: int = 1
+    cost: float = 0.0
+    work_left: float = 0.0
 
 
+NOTHING = Asks()
 _numbers = itertools.count(1)
 
 
@@ -76,17 +87,23 @@ _numbers = itertools.count(1)
 class Task:
     """A recipe under way. `listener` is called on the engine's thread and must return at once.
 
-    It hears `Started`, any number of `Progress`, and exactly one of `Finished`, `Failed` and `Cancelled`. Only the
+    `owner` is whoever the device's time is shared with fairly. The listener hears `Started`, any number of
+    `Progress`, and exactly one of `Finished`, `Failed` and `Cancelled`. Only the
     engine touches the fields below `id`; other threads may set `is_cancelled`.
     """
 
     recipe: Recipe
     listener: Listener
     inputs: Mapping[str, Tensor] = field(default_factory=dict)
+    owner: str = ""
     id: int = field(default_factory=lambda: next(_numbers))
     is_cancelled: bool = False
+    arrived_at: float = 0.0
     bundle: Bundle | None = None
     job: Job | None = None
     call: Call | None = None
+    parts: Generator[None, None, Tensor] | None = None  # the answer to the call, where that is begun
+    asks: Asks = NOTHING
+    has_waited: bool = False
     steps_done: int = 0
     previewed_at: float = float("-inf")

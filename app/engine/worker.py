@@ -4,33 +4,49 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from app.collector import uncollected
-from app.engine.loading import DeviceLoader, memory_budget
+from app.engine.loading import DeviceLoader, memory_budget, pictures_budget
 from app.engine.residency import Residency
 from app.engine.shelf import Shelf
 from app.engine.task import Cancelled, Failed, Task
 
 if TYPE_CHECKING:
     from app.engine.engine import Engine
+    from app.engine.knee import Knees
 
 IDLE_SECONDS = 1.0
-NO_METRICS = {"rows_total": 0, "calls_total": 0, "rows_per_call": 0.0, "step_seconds_total": 0.0, "steps_total": 0}
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RowSettings:
+    """The rows of a U-Net call: at most so many, or always exactly so many; where what was measured is kept."""
+
+    most: int | None = None
+    exact: int = 0
+    measurements: Path | None = None
 
 
 class Worker:
     """Own the engine and its device. All methods may be called from any thread."""
 
     def __init__(
-        self, paths: dict[str, Path], *, device: str, dtype: str, memory_gib: float = 0.0, max_rows: int | None = None
+        self,
+        paths: dict[str, Path],
+        *,
+        device: str,
+        dtype: str,
+        memory_gib: float = 0.0,
+        rows: RowSettings = RowSettings(),
     ) -> None:
-        self._device, self._dtype, self._max_rows = device, dtype, max_rows
+        self._device, self._dtype, self._rows = device, dtype, rows
         self._default = next(iter(paths))
         self._arrivals: deque[Task] = deque()
         self._wake = threading.Event()
@@ -40,7 +56,9 @@ class Worker:
         self._engine: Engine | None = None
         self._memory_gib = memory_gib
         self._residency = Residency(budget=0)
-        self._shelf = Shelf(paths, DeviceLoader(device, dtype), self._residency, self._wake.set)
+        self._knees: Knees | None = None
+        self._pictures_bytes: int | None = None
+        self._shelf = Shelf(paths, DeviceLoader(device, dtype, rows.exact), self._residency, self._wake.set)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -82,9 +100,9 @@ class Worker:
             "error": self._error or default["error"],
             **self._machine,
             "checkpoints": checkpoints,
-            "memory": self._shelf.memory(),
+            "memory": {**self._shelf.memory(), "pictures": self._pictures_bytes},
             "running": len(self._arrivals) + (engine.running if engine else 0),
-            "metrics": engine.counters.as_dict() if engine else NO_METRICS,
+            "metrics": engine.counters.as_dict() if engine else {},
         }
 
     def _run(self) -> None:
@@ -93,20 +111,23 @@ class Worker:
         except Exception as error:
             log.exception("the engine cannot work on this machine")
             self._error = str(error)
+        is_quiet = False
         while not self._is_stopping:
             self._wake.clear()
             if self._engine is None:
                 self._refuse()
-            elif self._step(self._engine):
+            elif self._step(self._engine) or (is_quiet and self._measure()):
                 continue
-            self._wake.wait(IDLE_SECONDS)
+            is_quiet = not self._wake.wait(IDLE_SECONDS)
         self._cancel_all()
 
     def _prepare(self) -> None:
         with uncollected():
             import torch
 
-            from app.engine.engine import MAX_ROWS, Engine
+            from app.engine.engine import Engine
+            from app.engine.knee import Knees
+            from app.engine.limits import MAX_ROWS, Limits
             from app.engine.threads import set_threads
             from models.devices import pick_device, pick_dtype
 
@@ -115,14 +136,27 @@ class Worker:
         dtype = str(pick_dtype(self._dtype, device)).removeprefix("torch.")
         self._machine = {"device": device.type, "dtype": dtype, "torch": str(torch.__version__)}
         self._residency.budget = memory_budget(self._memory_gib, device.type)
-        self._engine = Engine(self._shelf.get, plan=self._shelf.plan, max_rows=self._max_rows or MAX_ROWS)
+        self._pictures_bytes = pictures_budget(self._residency.budget, device.type)
+        limits = Limits(self._rows.exact or self._rows.most or MAX_ROWS, self._pictures_bytes)
+        self._knees = Knees(limits, self._rows.measurements)
+        self._engine = Engine(self._shelf.get, plan=self._shelf.plan, limits=limits)
         log.info("the engine works", **self._machine, threads=threads, checkpoint_bytes=self._residency.budget)
         self._shelf.plan([self._default], set())
 
     def _step(self, engine: Engine) -> bool:
         while self._arrivals:
             engine.submit(self._arrivals.popleft())
-        return engine.step()
+        did = engine.step()
+        if did and self._knees is not None:
+            self._knees.drop()
+        return did
+
+    def _measure(self) -> bool:
+        """Go on looking for the best number of rows of one of the checkpoints that are loaded."""
+        assert self._knees is not None
+        ready = (entry["name"] for entry in self._shelf.describe() if entry["state"] == "ready")
+        bundles = (self._shelf.get(name) for name in ready)
+        return any(self._knees.go_on(bundle) for bundle in bundles if bundle is not None)
 
     def _refuse(self) -> None:
         while self._arrivals:

@@ -45,7 +45,9 @@ class Engine(Protocol):
 
     async def status(self) -> dict[str, Any]: ...
 
-    def generate(self, recipe: Recipe, inputs: Mapping[str, bytes] = ...) -> AsyncGenerator[dict[str, Any], None]: ...
+    def generate(
+        self, recipe: Recipe, inputs: Mapping[str, bytes] = ..., owner: str = ...
+    ) -> AsyncGenerator[dict[str, Any], None]: ...
 
 
 class Dispatcher:
@@ -198,7 +200,7 @@ class Dispatcher:
     async def _follow(self, lease: Lease) -> str:
         write_at = 0.0
         inputs = await self._in_writer(claims.inputs, self._store, lease.recipe)
-        async with aclosing(self._engine.generate(lease.recipe, inputs)) as stream:
+        async with aclosing(self._engine.generate(lease.recipe, inputs, lease.owner)) as stream:
             async for event in stream:
                 self._unstarted.pop(lease.token, None)
                 match event["event"]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from app.engine.engine import Engine
+from app.engine.limits import Limits
 from app.engine.task import Event, Finished, Progress, Task
 from models.bundle import Bundle
 from models.calls import Call, Decode, Encode, EncodeImage, Predict
@@ -22,6 +24,27 @@ CPU = torch.device("cpu")
 CONFIG = BundleConfig(
     latent_channels=4, unet_in_channels=4, vae_factor=8, width=64, height=64, context_width=2, max_tokens=8
 )
+
+
+class FakeCosts:
+    """A row, or a picture to decode, costs an operation and holds a byte a latent."""
+
+    vae = SimpleNamespace(factor=8)
+
+    def row(self, height: int, width: int, tokens: int = 8) -> float:  # noqa: ARG002
+        return float(height * width)
+
+    def decode(self, height: int, width: int) -> float:
+        return float(height * width)
+
+    def encode(self, height: int, width: int) -> float:
+        return float(height * width)
+
+    def row_bytes(self, height: int, width: int) -> int:
+        return height * width
+
+    def picture_bytes(self, height: int, width: int, rows: int) -> int:
+        return rows * height * width
 
 
 def willing(calls: Sequence[Call]) -> None:
@@ -39,6 +62,21 @@ class FakeBundle:
     schedule: Schedule = field(default_factory=lambda: Schedule.from_config({}))
     device: torch.device = CPU
     pixel: float = 0.0
+    name: str = "fake"
+    dtype: torch.dtype = torch.float32
+    exact_rows: int = 0
+    fingerprint: str = "fake"
+    costs: FakeCosts = field(default_factory=FakeCosts)
+    decoding_parts: int = 1
+
+    def asked_rows(self, count: int) -> int:
+        return max(2, count)
+
+    def decode_in_parts(self, call: Decode) -> Generator[None, None, Tensor]:
+        for _ in range(self.decoding_parts - 1):
+            self.batches.append([call])
+            yield
+        return self.answer([call])[0]
 
     def answer(self, calls: Sequence[Call]) -> list[Tensor]:
         self.before(calls)
@@ -68,7 +106,8 @@ class Heard:
         self.events: list[Event] = []
         given = {"prompt": "a lake", "seed": 1, "width": 64, "height": 64, "steps": 4, **fields}
         inputs: dict[str, Tensor] = given.pop("inputs", {})
-        self.task = Task(Recipe.model_validate(given), self.events.append, inputs)
+        owner: str = given.pop("owner", "")
+        self.task = Task(Recipe.model_validate(given), self.events.append, inputs, owner)
 
     @property
     def steps(self) -> list[int]:
@@ -84,8 +123,9 @@ class Heard:
         return self.last.pixels
 
 
-def engine_of(bundle: FakeBundle | None, **options: Any) -> Engine:
-    return Engine(lambda name: cast(Bundle, bundle), **options)  # noqa: ARG005
+def engine_of(bundle: FakeBundle | None, *, max_rows: int = 64, memory: int | None = None, **options: Any) -> Engine:
+    limits = Limits(max_rows=max_rows, memory=memory)
+    return Engine(lambda name: cast(Bundle, bundle), limits=limits, **options)  # noqa: ARG005
 
 
 def finish(engine: Engine, *heard: Heard) -> None:

@@ -97,6 +97,7 @@ class PoisonedEngine:
         self,
         recipe: Recipe,
         inputs: Mapping[str, bytes] = MappingProxyType({}),  # noqa: ARG002, it paints all black
+        owner: str = "",  # noqa: ARG002
     ) -> AsyncGenerator[dict[str, Any], None]:
         wanted = recipe
         death, self.runs = self._deaths, [*self.runs, wanted.seed]

@@ -38,6 +38,7 @@ class SlowLoader:
         self,
         wanted: Recipe,
         inputs: Mapping[str, bytes] | None = None,  # noqa: ARG002
+        owner: str = "",  # noqa: ARG002
     ) -> AsyncGenerator[dict[str, Any], None]:
         if wanted.checkpoint == "slow":
             self._waiting += 1

@@ -99,24 +99,6 @@ def test_cancelling_what_is_over_does_nothing() -> None:
     assert isinstance(heard.last, Finished)
 
 
-def test_sizes_take_turns() -> None:
-    bundle, small, wide = FakeBundle(), Heard(steps=6), Heard(steps=6, width=128)
-    finish(engine_of(bundle), small, wide)
-    widths = [batch[0].sample.shape[3] for batch in bundle.predicts]
-    assert all(first != second for first, second in zip(widths[:-1:2], widths[1::2], strict=True))
-
-
-def test_rows_are_capped_and_no_job_gets_ahead_of_the_others() -> None:
-    bundle, tasks = FakeBundle(), [Heard(seed=seed, steps=6) for seed in range(5)]
-    engine = engine_of(bundle, max_rows=4)
-    for heard in tasks:
-        engine.submit(heard.task)
-    while engine.step():
-        done = [len(heard.steps) for heard in tasks]
-        assert max(done) - min(done) <= 1
-    assert max(len(batch) for batch in bundle.predicts) == 2
-
-
 def test_decoding_takes_turns_with_steps_one_picture_at_a_time() -> None:
     bundle, long = FakeBundle(), Heard(steps=20)
     finish(engine_of(bundle), long, *(Heard(seed=seed, steps=3) for seed in range(5)))
