@@ -12,16 +12,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from app.services import edit, generate, pictures, read
+from app.services import edit, gallery, generate, pictures, read
 from app.services.catalogue import Catalogue
 from app.services.errors import Conflict, InvalidInput, NotFound, Stale
 from app.services.request import JobRequest
-from app.services.views import CanvasView, GroupView, utc
+from app.services.views import CanvasPage, CanvasView, GroupView, utc
 from app.storage import canvases, images, jobs, references
 from app.storage.store import Store
 from models.edit import Frame
 
-MAX_LISTED = 200
 MAX_SETTINGS = 16 * 1024  # bytes of JSON
 MAX_DEPTH = 16
 MAX_HISTORY = 500
@@ -46,10 +45,17 @@ def view(store: Store, owner: str, canvas_id: str) -> CanvasView:
         return _view(tx, _mine(tx, owner, canvas_id))
 
 
-def recent(store: Store, owner: str) -> list[CanvasView]:
-    """The owner's canvases, the one used last first."""
+def page(store: Store, owner: str, before: str | None = None, limit: int = 60) -> CanvasPage:
+    """Up to `limit` canvases, the one used last first, from the key `before` (the `next` of the page before) on.
+
+    Raises `InvalidInput` for a key that we did not give out.
+    """
+    limit = min(max(limit, 1), gallery.MAX_PAGE)
     with store.read() as tx:
-        return [_view(tx, row) for row in canvases.recent(tx, owner, MAX_LISTED)]
+        rows = canvases.page(tx, owner, None if before is None else gallery.key(before), limit + 1)
+        views = tuple(_view(tx, row) for row in rows[:limit])
+    last = rows[limit - 1] if len(rows) > limit else None
+    return CanvasPage(views, None if last is None else f"{last.updated_at}.{last.id}")
 
 
 def delete(store: Store, owner: str, canvas_id: str, version: int | None = None) -> None:

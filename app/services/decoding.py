@@ -61,7 +61,8 @@ def decoded(
             upright = _upright(_eight_bits(opened))
             image = _mask(upright, size) if is_mask else _fitted(_color(upright), max_side)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise Refused(f"A picture may have at most {MAX_PIXELS / 1e6:.1f} million pixels.") from error
+        message = f"A picture may have at most {MAX_PIXELS / 1e6:.1f} million pixels; make it smaller first."
+        raise Refused(message) from error
     except UnidentifiedImageError as error:
         raise Refused("This is no PNG, JPEG or WebP file.") from error
     except (OSError, SyntaxError, ValueError, IndexError, KeyError, TypeError, OverflowError, EOFError) as error:

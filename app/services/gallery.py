@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from sqlalchemy import Connection, Row
 from app.services import read
 from app.services.errors import InvalidInput, NotFound
 from app.services.views import GalleryPage, ImageView
-from app.storage import images, references
+from app.storage import images, jobs, references
 from app.storage.store import Store
+from models.recipe import Recipe
 
 MAX_PAGE = 200
 
@@ -32,7 +34,7 @@ def page(store: Store, owner: str, before: str | None = None, limit: int = 60) -
     """
     limit = min(max(limit, 1), MAX_PAGE)
     with store.read() as tx:
-        rows = images.page(tx, owner, None if before is None else _key(before), limit + 1)
+        rows = images.page(tx, owner, None if before is None else key(before), limit + 1)
         views = read.image_views(tx, rows[:limit])
     last = rows[limit - 1] if len(rows) > limit else None
     return GalleryPage(tuple(views), None if last is None else f"{last.created_at}.{last.id}")
@@ -53,6 +55,34 @@ def family(store: Store, owner: str, image_id: str) -> Family:
         return Family(
             None if parent is None else read.image_view(parent), tuple(read.image_view(child) for child in children)
         )
+
+
+def adopt(store: Store, holder: str, owner: str, image_id: str) -> str:
+    """Give the owner an image of the holder's as well, once, and return the id of theirs. Raises `NotFound`.
+
+    The file is the same; what it was made from, and links to it, stay the holder's.
+    """
+    with store.write() as tx:
+        row = images.one(tx, holder, image_id)
+        if row is None:
+            raise NotFound("There is no such image.")
+        known = images.of_file(tx, owner, row.sha256)
+        if known is not None:
+            return str(known.id)
+        copy = images.NewImage(
+            id=jobs.new_id(),
+            job_id=None,
+            owner=owner,
+            recipe=Recipe.from_json(row.recipe) if row.recipe else None,
+            environment=json.loads(row.environment),
+            sha256=row.sha256,
+            pixel_sha256=row.pixel_sha256,
+            width=row.width,
+            height=row.height,
+            origin=row.origin,
+        )
+        images.add(tx, copy)
+        return copy.id
 
 
 def has(store: Store, owner: str, image_id: str | None = None) -> bool:
@@ -117,7 +147,8 @@ def _damaged() -> NotFound:
     return NotFound("The file of this image is missing or damaged; its recipe is still there to make it again.")
 
 
-def _key(text: str) -> tuple[int, str]:
+def key(text: str) -> tuple[int, str]:
+    """Read the `next` of a page: a time and an id. Raises `InvalidInput` for what we did not give out."""
     time, dot, image_id = text.partition(".")
     if not (dot and image_id and time.isdecimal() and len(time) <= 15):
         raise InvalidInput([{"field": "before", "message": "This is not the `next` of a page; start without it."}])

@@ -46,7 +46,7 @@ class ImageView:
     def alt(self) -> str:
         """What stands for the picture where it cannot be seen."""
         if self.recipe is not None:
-            return self.recipe.prompt
+            return self.recipe.prompt or "A picture made without a prompt"
         return "An uploaded picture" if self.origin == "upload" else "A picture made with Mezzotint"
 
 
@@ -112,6 +112,14 @@ class CanvasView:
     history: tuple[ImageView, ...]
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CanvasPage:
+    """Canvases, the one used last first, and the key of the next page, None on the last."""
+
+    canvases: tuple[CanvasView, ...]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, update
 
 from app.storage.tables import canvas_images, canvases, images, jobs, now_ms
 
@@ -30,10 +30,12 @@ def of_image(tx: Connection, owner: str, image_id: str) -> Row[Any] | None:
     return tx.execute(select(canvases).where(mine).order_by(canvases.c.updated_at.desc()).limit(1)).one_or_none()
 
 
-def recent(tx: Connection, owner: str, limit: int) -> Sequence[Row[Any]]:
-    """The owner's canvases, the one used last first."""
-    mine = select(canvases).where(canvases.c.owner == owner)
-    return tx.execute(mine.order_by(canvases.c.updated_at.desc(), canvases.c.id).limit(limit)).all()
+def page(tx: Connection, owner: str, before: tuple[int, str] | None, limit: int) -> Sequence[Row[Any]]:
+    """The owner's canvases, the one used last first, from the one after `before` (its time and id) on."""
+    query = select(canvases).where(canvases.c.owner == owner)
+    if before is not None:
+        query = query.where(tuple_(canvases.c.updated_at, canvases.c.id) < before)
+    return tx.execute(query.order_by(canvases.c.updated_at.desc(), canvases.c.id.desc()).limit(limit)).all()
 
 
 def count(tx: Connection, owner: str) -> int:

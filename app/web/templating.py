@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
+from markupsafe import Markup, escape
 from starlette.types import Scope
 
 from app.services.views import ImageView, JobView
@@ -109,6 +110,14 @@ def plain_time(moment: datetime) -> str:
     return iso(moment).replace("T", " ").replace("Z", " UTC")
 
 
+def code_spans(text: str) -> Markup:
+    """Return the text with what stands in `backticks` as code."""
+    parts = [
+        Markup("<code>{}</code>").format(part) if at % 2 else escape(part) for at, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
+
+
 def number(value: float) -> str:
     """Return a number without a useless fraction: 7.5 stays, 3.0 becomes 3."""
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -132,7 +141,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters.update(iso=iso, plain_time=plain_time, number=number, file_size=file_size)
+    jinja.filters.update(iso=iso, plain_time=plain_time, number=number, file_size=file_size, code_spans=code_spans)
     jinja.globals.update(
         static_url=static_url,
         absolute_url=absolute_url,

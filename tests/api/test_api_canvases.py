@@ -250,7 +250,7 @@ def test_a_stranger_finds_no_canvas(alice: TestClient, charlie: TestClient, canv
         charlie.post("/canvas", data={"image_id": image_id}),
     ]
     assert [answer.status_code for answer in asked] == [404] * len(asked)
-    assert charlie.get("/api/canvases").json() == {"canvases": []}
+    assert charlie.get("/api/canvases").json() == {"canvases": [], "next": None}
     assert state(alice, canvas) == before
 
 

@@ -69,6 +69,21 @@ def test_it_leaves_a_finished_job_alone_when_told_to_cancel(alice: TestClient) -
     assert (response.status_code, response.json()["status"]) == (200, "done")
 
 
+def test_a_failed_job_is_tried_again_and_a_finished_one_is_not(
+    alice: TestClient, charlie: TestClient, engine: FakeEngine
+) -> None:
+    engine.fail_with = {"code": "nan", "message": "The picture came out empty."}
+    job_id = post(alice)["jobs"][0]["id"]
+    failed = wait_for(alice, job_id, "failed")
+    engine.fail_with = None
+    assert charlie.post(f"/api/jobs/{job_id}/retry").status_code == 404
+    assert alice.post(f"/api/jobs/{job_id}/retry").json()["id"] == job_id
+    done = wait_for(alice, job_id, "done")
+    assert done["recipe"] == failed["recipe"]
+    refused = alice.post(f"/api/jobs/{job_id}/retry")
+    assert (refused.status_code, "done" in refused.json()["error"]["message"]) == (409, True)
+
+
 def test_it_hides_jobs_from_a_stranger(alice: TestClient, charlie: TestClient, engine: FakeEngine) -> None:
     engine.state = "loading"
     url = post(alice)["jobs"][0]["url"]

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image, ImageChops
 from playwright.sync_api import Page, expect
 
+from models.edit import Edit
 from tests.e2e.conftest import Exhibit
 
 pytestmark = pytest.mark.browser
-GROWN = 8  # pixels that are repainted around the mask, unless told otherwise
+GROWN = Edit.model_fields["grow"].default  # pixels that are repainted around the mask
 
 
 def fetched(page: Page, image_id: str) -> Image.Image:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from starlette.testclient import TestClient
 
+from app.web.pages import canvas as pages
 from app.web.templating import STATIC
+from models.edit import Edit
 from tests.api.asking import finished
+from tests.api.canvassing import act, created
+from tests.api.picturing import uploaded
 from tests.pages.painting import picture
 
 HTML = {"Accept": "text/html"}
@@ -46,7 +51,8 @@ def test_a_stranger_does_not_find_it(alice: TestClient, charlie: TestClient) -> 
 
 def test_it_begins_with_the_defaults_of_the_checkpoint_and_of_an_edit(alice: TestClient) -> None:
     page = alice.get(begun(alice)).text
-    for name, value in {"steps": "6", "guidance_scale": "3", "strength": "0.75", "grow": "8", "mask_blur": "4"}.items():
+    edit = {name: f"{Edit.model_fields[name].default:g}" for name in ("strength", "grow", "mask_blur", "padding")}
+    for name, value in {"steps": "6", "guidance_scale": "3", **edit}.items():
         assert re.search(rf'<input type="number" id="{name}" name="{name}" value="{value}"', page), name
     assert 'data-grain="8"' in page
 
@@ -64,6 +70,53 @@ def test_a_picture_comes_back_to_the_canvas_that_holds_it(alice: TestClient) -> 
     image_id = finished(alice)["image"]["id"]
     paths = {alice.post("/canvas", data={"image_id": image_id}).url.path for _ in range(2)}
     assert len(paths) == 1
+
+
+def test_canvases_come_in_pages_the_one_used_last_first(alice: TestClient) -> None:
+    image = uploaded(alice)
+    made = [created(alice, image["id"])["id"] for _ in range(5)]
+    act(alice, {"id": made[1]}, "discard")
+    found, before = list[str](), dict[str, str]()
+    for size in (2, 2, 1):
+        page = alice.get("/api/canvases", params={"limit": 2, **before}).json()
+        assert len(page["canvases"]) == size
+        found += [canvas["id"] for canvas in page["canvases"]]
+        before = {"before": page["next"]}
+    assert page["next"] is None
+    assert found[0] == made[1]
+    assert sorted(found) == sorted(made)
+    assert alice.get("/api/canvases", params={"before": "yesterday"}).status_code == 422
+
+
+def test_more_canvases_than_a_page_shows_are_a_click_away(alice: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "PAGE_SIZE", 2)
+    paths = [begun(alice) for _ in range(3)]
+    first = alice.get("/canvas").text
+    assert [path in first for path in paths] == [False, True, True]
+    more = re.search(r'href="(/canvas\?before=[^"]+)"', first)
+    assert more is not None
+    assert paths[0] in alice.get(more[1]).text
+    fragment = alice.get(more[1], headers={"HX-Request": "true"}).text
+    assert fragment.startswith('<hx-partial hx-target="#canvases"')
+    assert (paths[0] in fragment, "<html" in fragment, 'id="more"' in fragment) == (True, False, True)
+
+
+def test_a_picture_that_a_program_made_here_is_edited_as_a_copy_in_ones_own_gallery(
+    alice: TestClient, charlie: TestClient
+) -> None:
+    alice.post("/sdapi/v1/txt2img", json={"prompt": "a lake", "steps": 2})
+    (tile,) = re.findall(r'<li id="tile-([^"]+)">', alice.get("/images?of=programs").text)
+    assert "Edit a copy on the canvas" in alice.get(f"/images/{tile}").text
+    path = alice.post("/canvas", data={"image_id": tile}, follow_redirects=False).headers["location"]
+    assert ">a lake</textarea>" in alice.get(path).text
+    (image,) = alice.get("/api/images").json()["images"]
+    assert image["id"] != tile
+    assert alice.get(f"/images/{image['id']}.png").content == alice.get(f"/images/{tile}.png").content
+    assert alice.post("/canvas", data={"image_id": tile}, follow_redirects=False).headers["location"] == path
+    assert charlie.get(path, headers=HTML).status_code == 404
+    assert charlie.get("/api/images").json()["images"] == []
+    alice.delete(f"/api/images/{image['id']}")
+    assert alice.get(f"/images/{tile}.png").status_code == 200
 
 
 def test_every_module_is_loaded_and_every_import_is_there() -> None:

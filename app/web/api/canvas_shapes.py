@@ -126,9 +126,10 @@ class Canvas(BaseModel):
 
 
 class Canvases(BaseModel):
-    """All canvases of the owner, the one used last first."""
+    """Canvases, the one used last first; pass `next` as `before` for the page that follows."""
 
     canvases: list[Canvas]
+    next: str | None
 
 
 class CanvasVersion(BaseModel):

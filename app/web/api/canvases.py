@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Header, Request
+from fastapi import APIRouter, Body, Depends, Header, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from app.services import canvas
+from app.services import canvas, gallery
 from app.services.errors import InvalidInput
 from app.services.request import JobRequest
 from app.services.views import CanvasView
@@ -48,10 +48,16 @@ def _version(
 Version = Annotated[int | None, Depends(_version)]
 
 
-@router.get("", response_model=Canvases)
-def get_canvases(store: StoreDep, owner: Owner) -> Canvases:
+@router.get("", response_model=Canvases, responses={422: NOT_FOUND[422]})
+def get_canvases(
+    store: StoreDep,
+    owner: Owner,
+    before: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=gallery.MAX_PAGE)] = 60,
+) -> Canvases:
     """List canvases, the one used last first."""
-    return Canvases(canvases=[Canvas.of(view) for view in canvas.recent(store, owner)])
+    page = canvas.page(store, owner, before, limit)
+    return Canvases(canvases=[Canvas.of(view) for view in page.canvases], next=page.next)
 
 
 @router.post("", status_code=201, response_model=Canvas, responses=CHANGED, dependencies=JSON_BODY)

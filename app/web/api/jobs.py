@@ -1,4 +1,4 @@
-"""`/api/jobs`: ask for images, look after them, cancel them."""
+"""`/api/jobs`: ask for images, look after them, cancel them, try them again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.services import generate
 from app.services.generate import JobRequest
 from app.web.api.multipart import FORM_BODY, JsonOrMultipart
 from app.web.api.requests import require_json
-from app.web.api.shapes import BUSY, NOT_FOUND, REFUSED, Answers, Group, Job
+from app.web.api.shapes import BUSY, NOT_FOUND, NOT_LOST, REFUSED, Answers, Group, Job
 from app.web.dependencies import CatalogueDep, Owner, StoreDep
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"], route_class=JsonOrMultipart)
@@ -84,3 +84,9 @@ def get_job(store: StoreDep, owner: Owner, job_id: str) -> Job:
 def delete_job(store: StoreDep, owner: Owner, job_id: str) -> Job:
     """Cancel a job: at once if queued, within a step if running. On one that has ended this changes nothing."""
     return Job.of(generate.cancel(store, owner, job_id))
+
+
+@router.post("/{job_id}/retry", response_model=Job, responses={**NOT_FOUND, **NOT_LOST, 403: REFUSED[403], **BUSY})
+def post_retry(store: StoreDep, owner: Owner, job_id: str) -> Job:
+    """Queue a failed or cancelled job again, with the same seed. One that is a candidate of a canvas stays there."""
+    return Job.of(generate.retry(store, owner, job_id))

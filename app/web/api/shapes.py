@@ -54,6 +54,9 @@ REFUSED: Answers = {
     413: _error("The body is larger than 1 MiB.", _example("too_large", "The request is larger than 1 MiB.")),
     415: _error("The body is not JSON.", _example("unsupported_media_type", "Send application/json.")),
 }
+NOT_LOST: Answers = {
+    409: _error("The job has neither failed nor been cancelled.", _example("conflict", "This one is done.")),
+}
 BUSY: Answers = {
     429: _error("Too many pictures are waiting; see Retry-After.", _example("too_many", "You have 100 waiting.")),
     503: _error("The database or the queue is busy.", _example("database_busy", "Try again in a few seconds.")),

@@ -19,6 +19,7 @@ from models.edit import Edit, Infill, MaskedContent
 
 router = APIRouter()
 
+PAGE_SIZE = 24
 EDIT_FIELDS = ("strength", "grow", "mask_blur", "padding")
 MASKED_CONTENTS = {
     MaskedContent.ORIGINAL: "The picture itself",
@@ -35,9 +36,16 @@ INFILLS = {
 
 
 @router.get("/canvas")
-def index(request: Request, owner: Owner, store: StoreDep) -> HTMLResponse:
-    """Show where a canvas is begun, and those of lately."""
-    return render(request, "canvases.html", current_page="/canvas", canvases=canvas.recent(store, owner))
+def index(request: Request, owner: Owner, store: StoreDep, before: str | None = None) -> HTMLResponse:
+    """Show where a canvas is begun, and a page of those of lately; under htmx the ones that follow."""
+    return render(
+        request,
+        "canvases.html",
+        part="_canvases_more.html",
+        current_page="/canvas",
+        page=canvas.page(store, owner, before, PAGE_SIZE),
+        is_first=before is None,
+    )
 
 
 @router.get("/canvas/{canvas_id}")

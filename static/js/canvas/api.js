@@ -1,5 +1,7 @@
 // The server's canvas, over its JSON API. A refusal is a `Refusal` with its code and the fields that are wrong.
 
+import { shrunk } from "./shrink.js";
+
 export class Refusal extends Error {
   constructor({ code = "", message, fields = [] }) {
     super(message);
@@ -26,7 +28,7 @@ export async function ask(method, path, { json, body, headers = {}, ...options }
 /** Send a file and go to a canvas that holds it. */
 export async function openPicture(file) {
   const body = new FormData();
-  body.append("file", file);
+  body.append("file", await shrunk(file));
   const { id } = await ask("POST", "/api/images", { body });
   const canvas = await ask("POST", "/api/canvases", { json: { image_id: id } });
   location.assign(`/canvas/${canvas.id}`);

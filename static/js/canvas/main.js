@@ -130,6 +130,7 @@ function decide(what) {
   const { chosen } = staging;
   if (what === "accept" && chosen?.image) attempt(() => session.accept(chosen.image.id), "Accepted. It is the picture now.");
   if (what === "discard" && chosen) attempt(() => session.discard(chosen), "Discarded.");
+  if (what === "retry" && chosen) attempt(() => session.retry(chosen), "It is being made again.");
   if (what === "keep") attempt(() => session.keep(null), "All candidates are kept in the gallery.");
 }
 

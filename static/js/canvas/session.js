@@ -98,6 +98,12 @@ export class Session {
     });
   }
 
+  /** Have a candidate that failed, or was cancelled, made again. */
+  async retry({ job }) {
+    await ask("POST", `/api/jobs/${job}/retry`);
+    await this.refresh();
+  }
+
   /** Take a candidate off the strip and throw its picture away. */
   async discard({ job, image }) {
     await this.keep(job);

@@ -2,6 +2,7 @@
 // tile is the picture as it is.
 
 const WORDS = { queued: "waiting", failed: "failed", cancelled: "cancelled", done: "done" };
+const isLost = (candidate) => candidate?.status === "failed" || candidate?.status === "cancelled";
 const isAlive = ({ status }) => status === "queued" || status === "running";
 
 export class Staging {
@@ -103,7 +104,10 @@ export class Staging {
     this.#arrange();
     this.#root.querySelector("[data-strip-words]").textContent = this.inWords;
     const { chosen } = this;
-    this.#root.querySelector("[data-strip=accept]").disabled = !chosen?.image;
+    const [accept, retry] = ["accept", "retry"].map((name) => this.#root.querySelector(`[data-strip=${name}]`));
+    accept.disabled = !chosen?.image;
+    retry.hidden = !isLost(chosen);
+    accept.hidden = !retry.hidden;
     this.#root.querySelector("[data-strip=discard]").disabled = !chosen;
     this.#root.querySelector("[data-strip=keep]").disabled = this.#candidates.some(isAlive); // there is nothing yet to keep
     this.#root.querySelector("[data-compare]").disabled = !chosen;
@@ -152,5 +156,5 @@ function stateOf({ status, step, steps }) {
 }
 
 function errorOf(candidate) {
-  return candidate?.error?.message ?? candidate?.error ?? "";
+  return isLost(candidate) ? (candidate.error?.message ?? "It was cancelled, so there is no picture.") : "";
 }
