@@ -42,16 +42,15 @@ class Scheduler(StrEnum):
     BETA = "beta"
 
 
-Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
-NegativePrompt = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_PROMPT)]
+Prompt = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_PROMPT)]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 class Recipe(BaseModel):
     """Everything that determines one image: the same recipe on the same machine gives the same pixels.
 
-    `width` and `height` are pixels, multiples of 8. `guidance_scale` 1 means no guidance
-    (arXiv:2207.12598); `guidance_rescale` 0..1 is arXiv:2305.08891 section 3.4. `eta` 0..1 is the share
+    An empty `prompt` asks for anything. `width` and `height` are pixels, multiples of 8. `guidance_scale` 1 means
+    no guidance (arXiv:2207.12598); `guidance_rescale` 0..1 is arXiv:2305.08891 section 3.4. `eta` 0..1 is the share
     of fresh noise that DDIM adds (arXiv:2010.02502 eq. 16) and is ignored by samplers that have none.
     `clip_skip` 1 takes the text encoder's last layer, 2 the one before. `subseed` is the seed of a second noise that
     the first is turned towards by `subseed_strength` 0..1 (spherical interpolation). `tiling` makes left and right,
@@ -62,7 +61,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     prompt: Prompt
-    negative_prompt: NegativePrompt = ""
+    negative_prompt: Prompt = ""
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 20
     guidance_scale: Annotated[float, Field(ge=1, le=30)] = 7.5
     guidance_rescale: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.metadata.found import Found
+from app.metadata.found import Found, clean
 from models.edit import Edit, Hires, MaskedContent
 from models.recipe import Recipe, Sampler, Scheduler
 from models.sampler_names import SAMPLERS, SCHEDULERS
@@ -53,7 +53,16 @@ NAMES = {
     "Masked area padding": "padding",
     "Lora hashes": "loras",
 }
-SAID_ELSEWHERE = frozenset({"Size", "RNG", "Version", "Hashes", "Masked content", "Inpaint area"})
+UNSAID = {
+    "Clip skip": "1",
+    "Schedule type": "Automatic",
+    "RNG": "GPU",
+    "Mask mode": "Inpaint masked",
+    "Masked content": "original",
+    "Inpaint area": "Whole picture",
+    "Masked area padding": "32",
+}
+SAID_ELSEWHERE = frozenset({"Size", "RNG", "Version", "App", "Hashes", "Masked content", "Inpaint area"})
 
 
 def parameters(recipe: Recipe, environment: Mapping[str, Any]) -> str:
@@ -82,15 +91,31 @@ def parameters(recipe: Recipe, environment: Mapping[str, Any]) -> str:
     return "\n".join([recipe.prompt, *negative, line])
 
 
+def extras(recipe: Recipe) -> dict[str, Any]:
+    """Return what A1111 calls extra parameters: those of an edit or of a second pass."""
+    return {key: value for key, value in {**_edit(recipe.edit), **_hires(recipe.hires)}.items() if value is not None}
+
+
+def parsed(text: str) -> dict[str, str]:
+    """Return the text under A1111's own names, with what its reader takes for granted where nothing is said."""
+    apart = _apart(text)
+    if apart is None:
+        return {}
+    prompt, settings = apart
+    positive, negative = _prompts(prompt)
+    said = {"Prompt": positive, "Negative prompt": negative}
+    for key, value in settings.items():
+        sides = SIZE.fullmatch(value)
+        said |= {f"{key}-1": sides[1], f"{key}-2": sides[2]} if sides else {key: value}
+    return {**UNSAID, **said}
+
+
 def read(text: str) -> Found | None:
     """Return what the text says, None if its last line holds no settings."""
-    prompt, _, line = text.strip().rpartition("\n")
-    pairs = SETTING.findall(line) if len(line) <= MAX_LINE else []
-    if len(pairs) < MIN_SETTINGS:
+    apart = _apart(text)
+    if apart is None:
         return None
-    settings = {key.strip(): _unquoted(value.strip()) for key, value in pairs}
-    if not {"Steps", "Seed", "Sampler", "CFG scale"} & settings.keys():
-        return None
+    prompt, settings = apart
     found = Found(_program(settings))
     positive, negative = _prompts(prompt)
     found.take("prompt", positive)
@@ -103,6 +128,16 @@ def read(text: str) -> Found | None:
     _take_size(found, settings.get("Size", ""))
     _take_hires_strength(found)
     return found
+
+
+def _apart(text: str) -> tuple[str, dict[str, str]] | None:
+    """Return the prompts, and the settings of the last line; None if there are none."""
+    prompt, _, line = text.strip().rpartition("\n")
+    pairs = SETTING.findall(line) if len(line) <= MAX_LINE else []
+    settings = {key.strip(): _unquoted(value.strip()) for key, value in pairs}
+    if len(pairs) < MIN_SETTINGS or not {"Steps", "Seed", "Sampler", "CFG scale"} & settings.keys():
+        return None
+    return prompt, settings
 
 
 def _variation(recipe: Recipe) -> dict[str, Any]:
@@ -146,8 +181,11 @@ def _prompts(text: str) -> tuple[str, str]:
 
 def _program(settings: Mapping[str, str]) -> str:
     version = settings.get("Version", "")
-    if version.startswith("Mezzotint"):
-        return "Mezzotint"
+    for name in ("Mezzotint", "Fooocus"):
+        if version.startswith(name):
+            return name
+    if settings.get("App") == "SD.Next":
+        return "SD.Next"
     return "Forge" if version.startswith("f") else "AUTOMATIC1111"
 
 
@@ -175,6 +213,6 @@ def _unquoted(value: str) -> str:
     if not value.startswith('"'):
         return value
     try:
-        return str(json.loads(value))
+        return clean(str(json.loads(value)))
     except ValueError:
         return value

@@ -19,6 +19,7 @@ JPEG_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 MAX_CHUNKS = 10_000
 MAX_TEXT = 4 * 2**20  # bytes of one text, unpacked; ComfyUI's workflows come to a few hundred kilobytes
 MAX_TEXTS = 64
+MAX_ALL = 2 * MAX_TEXT  # bytes of all texts of a file
 STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # JPEG markers without a length
 
 
@@ -61,17 +62,18 @@ def png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
 
 
 def _png(content: bytes) -> Texts:
-    found = Texts("png")
+    found, left = Texts("png"), MAX_ALL
     try:
         for number, (kind, payload, _) in enumerate(png_chunks(content)):
-            if number > MAX_CHUNKS or len(found.texts) >= MAX_TEXTS:
+            if number > MAX_CHUNKS or len(found.texts) >= MAX_TEXTS or left <= 0:
                 break
             if kind == b"IHDR" and len(payload) >= 8:
                 found.width, found.height = struct.unpack(">II", payload[:8])
             elif kind == b"eXIf":
                 found.exif = payload
             elif kind in TEXT_CHUNKS and len(payload) <= MAX_TEXT:
-                keyword, text = _text(kind, payload)
+                keyword, text = _text(kind, payload, min(left, MAX_TEXT))
+                left -= len(text)
                 found.texts.setdefault(keyword, text)
     except (ValueError, zlib.error):
         pass
@@ -79,22 +81,22 @@ def _png(content: bytes) -> Texts:
     return found
 
 
-def _text(kind: bytes, payload: bytes) -> tuple[str, str]:
-    """Return keyword and text of a text chunk. Raises `ValueError` and `zlib.error`."""
+def _text(kind: bytes, payload: bytes, most: int) -> tuple[str, str]:
+    """Return keyword and text of a text chunk, unpacked to `most` bytes. Raises `ValueError` and `zlib.error`."""
     keyword, _, rest = payload.partition(b"\0")
     name = keyword.decode("latin-1")
     if kind == b"tEXt":
         return name, rest.decode("latin-1")
     if kind == b"zTXt":
-        return name, _inflated(rest[1:]).decode("latin-1")
+        return name, _inflated(rest[1:], most).decode("latin-1")
     is_packed, packed = rest[:1] == b"\1", rest[2:]
     text = packed.split(b"\0", 2)[-1]  # behind language and translated keyword
-    return name, (_inflated(text) if is_packed else text).decode("utf-8", "replace")
+    return name, (_inflated(text, most) if is_packed else text).decode("utf-8", "replace")
 
 
-def _inflated(packed: bytes) -> bytes:
-    """Unpack at most `MAX_TEXT` bytes, whatever the stream would come to."""
-    return zlib.decompressobj().decompress(packed, MAX_TEXT)
+def _inflated(packed: bytes, most: int) -> bytes:
+    """Unpack at most so many bytes, at least one, whatever the stream would come to."""
+    return zlib.decompressobj().decompress(packed, most)
 
 
 def _jpeg(content: bytes) -> Texts:

@@ -13,6 +13,7 @@ from app.metadata.found import Found
 
 MAX_NODES = 5_000
 MAX_DEPTH = 50
+MAX_SAMPLERS = 50  # of which each is followed back through the whole graph
 SAMPLING = {
     "steps": "steps",
     "cfg": "guidance_scale",
@@ -56,7 +57,7 @@ def read(prompt: Graph | None, workflow: Graph | None) -> Found | None:
 def _sampler(nodes: Graph) -> dict[str, Any] | None:
     """The node that samples; of several the one that starts from an empty latent, and so decides the picture."""
     sampling = [node for node in nodes.values() if {"steps", "sampler_name"} <= _inputs(node).keys()]
-    for node in sampling:
+    for node in sampling[:MAX_SAMPLERS]:
         if any("width" in _inputs(other) for other in _back(nodes, _inputs(node).get("latent_image"))):
             return dict(node)
     return dict(sampling[0]) if sampling else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +40,7 @@ class Found:
         """Keep `raw` under our name `name`; what is of another type goes to the unknown, under the file's own name."""
         if raw is None or raw == "":
             return
-        value = _typed(name, raw)
+        value = _typed(name, clean(raw) if isinstance(raw, str) else raw)
         if value is None:
             self.miss(known_as or name, raw)
         else:
@@ -48,7 +49,12 @@ class Found:
     def miss(self, name: str, raw: object) -> None:
         """Keep what we do not know."""
         text = raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str)
-        self.unknown[str(name)[:MAX_SHOWN]] = text[:MAX_SHOWN]
+        self.unknown[clean(str(name)[:MAX_SHOWN])] = clean(text[:MAX_SHOWN])
+
+
+def clean(text: str) -> str:
+    """The text without the halves of characters that JSON can say and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _typed(name: str, raw: object) -> Value | None:
@@ -60,10 +66,15 @@ def _typed(name: str, raw: object) -> Value | None:
         if name in WHOLE:
             return _whole(raw)
         if name in REAL:
-            return float(raw) if isinstance(raw, int | float | str) else None
+            return _real(raw)
     except (ValueError, OverflowError):
         return None
     return None if not isinstance(raw, str) else {"true": True, "false": False}.get(raw.lower())
+
+
+def _real(raw: object) -> float | None:
+    value = float(raw) if isinstance(raw, int | float | str) else None
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _whole(raw: object) -> int | None:

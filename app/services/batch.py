@@ -6,8 +6,8 @@ Where `JobRequest` counts to eight, the dialects of others count further; so the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,23 +19,25 @@ from app.services.errors import InvalidInput
 from app.services.generate import Order
 from app.services.request import JobRequest, numbered
 from app.services.views import GroupView
-from app.storage import jobs
+from app.storage import jobs, task_names
 from app.storage.store import Store
+from models.edit import Edit
 from models.recipe import Recipe, explain
 
 MAX_IMAGES = 64
+MAX_TASK = 200  # characters of the name of a request
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`count` images of one request; `sources` is what they begin from, as `edit.sources` would find it.
+    """`count` images of one request; `sources` is what they begin from in turn, each as `edit.sources` would find it.
 
     `more` are fields of the recipe as such, for what a request has other words for.
     """
 
     request: JobRequest
     count: int
-    sources: Sources | None = None
+    sources: Sequence[Sources] = ()
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -47,13 +49,27 @@ def submit(store: Store, catalogue: Catalogue, owner: str, batch: Batch, idempot
     if not 1 <= batch.count <= MAX_IMAGES:
         message = f"{batch.count} pictures at once; ask for 1 to {MAX_IMAGES}."
         raise InvalidInput([{"field": "count", "message": message}])
-    first = _recipe(catalogue, batch)
-    order = Order([numbered(first, number) for number in range(batch.count)], batch.sources)
+    order = Order(_recipes(catalogue, batch), _joined(batch.sources))
     return generate.submit_order(store, owner, order, _hash(batch), idempotency_key)
 
 
-def _recipe(catalogue: Catalogue, batch: Batch) -> Recipe:
-    (recipe,) = batch.request.recipes(catalogue, batch.sources.edit if batch.sources else None)
+def _recipes(catalogue: Catalogue, batch: Batch) -> list[Recipe]:
+    """One recipe for each image, all counting on from the same seed."""
+    edits: list[Edit | None] = [source.edit for source in batch.sources]
+    firsts = [_recipe(catalogue, batch, edit) for edit in edits or [None]]
+    drawn = {"seed": firsts[0].seed, "subseed": firsts[0].subseed}
+    turns = [first.model_copy(update=drawn) for first in firsts]
+    return [numbered(turns[number % len(turns)], number) for number in range(batch.count)]
+
+
+def _joined(sources: Sequence[Sources]) -> Sources | None:
+    """What is to be kept for all of them."""
+    brought = {sha256: png for source in sources for sha256, png in source.brought.items()}
+    return replace(sources[0], brought=brought) if sources else None
+
+
+def _recipe(catalogue: Catalogue, batch: Batch, edit: Edit | None) -> Recipe:
+    (recipe,) = batch.request.recipes(catalogue, edit)
     try:
         return Recipe.model_validate({**recipe.model_dump(), **batch.more})
     except ValidationError as error:
@@ -61,8 +77,8 @@ def _recipe(catalogue: Catalogue, batch: Batch) -> Recipe:
 
 
 def _hash(batch: Batch) -> str:
-    edit = batch.sources.edit.model_dump_json() if batch.sources else ""
-    text = f"{batch.request.model_dump_json()}{batch.count}{edit}{sorted(batch.more.items(), key=str)}"
+    edits = "".join(source.edit.model_dump_json() for source in batch.sources)
+    text = f"{batch.request.model_dump_json()}{batch.count}{edits}{sorted(batch.more.items(), key=str)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -77,3 +93,22 @@ def open_groups(store: Store, owner: str) -> list[GroupView]:
     with store.read() as tx:
         ids = jobs.open_groups(tx, owner)
         return [generate.group_view(tx, owner, group_id) for group_id in ids]
+
+
+def name(store: Store, owner: str, task: str, group_id: str) -> None:
+    """Know a request by the name that its client gave it, for a day; a name that is given again is the last one's."""
+    with store.write() as tx:
+        task_names.put(tx, owner, task[:MAX_TASK], group_id)
+
+
+def named(store: Store, owner: str, task: str) -> GroupView | None:
+    """How the request stands that the owner gave this name of late, None if there is none."""
+    with store.read() as tx:
+        group_id = task_names.group(tx, owner, task[:MAX_TASK])
+        return generate.group_view(tx, owner, group_id) if group_id else None
+
+
+def names(store: Store, owner: str, group_ids: Iterable[str]) -> dict[str, str]:
+    """The names of the owner's requests, by the ids of their groups, for those that have one."""
+    with store.read() as tx:
+        return task_names.of_groups(tx, owner, list(group_ids))

@@ -33,15 +33,20 @@ class Options(BaseModel):
     img2img_color_correction: bool = False
 
 
-def get(store: Store, owner: str) -> Options:
-    """What the owner has set; the defaults for the rest."""
+def get(store: Store, catalogue: Catalogue, owner: str) -> Options:
+    """What the owner has set; the defaults for the rest, and for a checkpoint that is not here any more."""
     with store.read() as tx:
-        return Options.model_validate(client_options.of(tx, owner))
+        options = Options.model_validate(client_options.of(tx, owner))
+    try:
+        catalogue.get(options.sd_model_checkpoint)
+    except InvalidInput:
+        return options.model_copy(update={"sd_model_checkpoint": None})
+    return options
 
 
 def changed(catalogue: Catalogue, options: Options, changes: Mapping[str, Any], prefix: str = "") -> Options:
     """Return the options with these changes; unknown names are ignored. Raises `InvalidInput` for a wrong value."""
-    known = {name: value for name, value in changes.items() if name in Options.model_fields and value is not None}
+    known = {name: value for name, value in changes.items() if name in Options.model_fields and value not in (None, "")}
     try:
         wanted = Options.model_validate({**options.model_dump(), **known})
     except ValidationError as error:

@@ -11,7 +11,8 @@ from app.storage import events, images, jobs, references
 from app.storage.store import Store
 
 HOUR_SECONDS = 3600
-DAY_MS = 24 * HOUR_SECONDS * 1000
+HOUR_MS = HOUR_SECONDS * 1000
+DAY_MS = 24 * HOUR_MS
 ORPHAN_SECONDS = HOUR_SECONDS
 
 log = structlog.get_logger()
@@ -28,7 +29,7 @@ async def run(store: Store) -> None:
 
 
 def sweep(store: Store) -> None:
-    """Finish deletions that were cut short, then remove orphaned files, old events and old idempotency keys."""
+    """Finish deletions that were cut short, then remove orphaned files, old events, keys and previews."""
     with store.read() as tx:
         buried = images.buried(tx)
     for row in buried:
@@ -37,6 +38,7 @@ def sweep(store: Store) -> None:
     with store.note() as tx:
         events.forget(tx, DAY_MS)
         jobs.forget_keys(tx, DAY_MS)
+        jobs.forget_previews(tx, HOUR_MS)
 
 
 def _remove_orphans(store: Store) -> None:

@@ -26,7 +26,6 @@ from models.recipe import (
     MAX_CLIP_SKIP,
     MAX_SEED,
     MAX_STEPS,
-    NegativePrompt,
     Prompt,
     Recipe,
     Sampler,
@@ -54,6 +53,7 @@ def _scheduler(name: Any) -> Any:
     return (isinstance(name, str) and scheduler_of(name)) or name
 
 
+SaidPrompt = Annotated[Prompt, StringConstraints(min_length=1)]  # a recipe may have none; who asks says one
 SamplerName = Annotated[
     str,
     StringConstraints(max_length=MAX_NAME),
@@ -71,8 +71,8 @@ class JobRequest(EditFields):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
-    prompt: Prompt
-    negative_prompt: NegativePrompt = ""
+    prompt: SaidPrompt
+    negative_prompt: Prompt = ""
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     guidance_scale: Annotated[float, Field(ge=1, le=30)] | None = None
     guidance_rescale: Annotated[float, Field(ge=0, le=1)] | None = None

@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from app.metadata.write import Kind as FileKind
+from app.metadata.write import convert
 from app.services import read
 from app.services.errors import NotFound
 from app.services.views import SharedImage
@@ -49,7 +51,7 @@ def resolve(store: Store, token: str) -> SharedImage:
     if image.recipe is None:
         return SharedImage(image, alt=ALT_OF_UPLOAD)
     if row.show_recipe:
-        return SharedImage(replace(image, recipe=image.recipe.model_copy(update={"edit": None})), image.recipe.prompt)
+        return SharedImage(replace(image, recipe=image.recipe.model_copy(update={"edit": None})), image.alt)
     return SharedImage(replace(image, recipe=None), alt=ALT_WITHOUT_PROMPT)
 
 
@@ -60,6 +62,14 @@ def shared_file(store: Store, token: str) -> Path:
     try:
         return store.files.shared(row.sha256) if row.show_recipe else store.files.plain(row.sha256)
     except (FileNotFoundError, ValueError) as error:
+        raise NotFound("The file of this image is missing or damaged.") from error
+
+
+def shared_as(store: Store, token: str, kind: FileKind) -> bytes:
+    """The same as another kind of file. Raises `NotFound`."""
+    try:
+        return convert(shared_file(store, token).read_bytes(), kind)
+    except (OSError, ValueError) as error:
         raise NotFound("The file of this image is missing or damaged.") from error
 
 

@@ -114,11 +114,13 @@ def counts(tx: Connection) -> dict[str, int]:
 
 
 def cancel(tx: Connection, row: Row[Any]) -> bool:
-    """End an open job at once; whoever runs it loses the lease. False if it had ended already."""
+    """End an open job at once; whoever runs it loses the lease. False if it had ended already.
+
+    Its preview stays for an hour, for those who had waited for the picture.
+    """
     values = {"status": "cancelled", "lease_token": None, "lease_until": None, "holder": None, "finished_at": now_ms()}
     if not _change(tx, row, jobs.c.status.in_(OPEN), values):
         return False
-    tx.execute(delete(previews).where(previews.c.job_id == row.id))
     events.add(tx, row.id, row.owner, "cancelled", {"status": "cancelled"})
     return True
 
@@ -157,7 +159,7 @@ def finished(tx: Connection, owner: str) -> Sequence[Row[Any]]:
 
 
 def preview(tx: Connection, owner: str, job_id: str) -> tuple[int, bytes] | None:
-    """Version and PNG of the owner's running job."""
+    """Version and PNG of the owner's job that is running, or was until it was cancelled."""
     query = select(previews.c.version, previews.c.png).join(jobs, jobs.c.id == previews.c.job_id)
     row = tx.execute(query.where(jobs.c.id == job_id, jobs.c.owner == owner)).one_or_none()
     return None if row is None else (row.version, row.png)
@@ -182,6 +184,12 @@ def forget_keys(tx: Connection, older_than_ms: int) -> int:
     """Delete old idempotency keys. Returns how many."""
     old = idempotency_keys.c.created_at < now_ms() - older_than_ms
     return tx.execute(delete(idempotency_keys).where(old)).rowcount
+
+
+def forget_previews(tx: Connection, older_than_ms: int) -> int:
+    """Delete the previews of jobs that ended long ago. Returns how many."""
+    old = select(jobs.c.id).where(jobs.c.finished_at < now_ms() - older_than_ms)
+    return tx.execute(delete(previews).where(previews.c.job_id.in_(old))).rowcount
 
 
 def _change(tx: Connection, row: Row[Any], condition: ColumnElement[bool], values: dict[str, Any]) -> bool:

@@ -16,33 +16,38 @@ TYPES = {
     404: "not_found_error",
     429: "rate_limit_error",
 }
-CLASSES = {401: "HTTPException", 404: "HTTPException", 422: "RequestValidationError"}
+CLASSES = {422: "RequestValidationError"}  # A1111's, of what is wrong with a request
+FAULTS = {"out_of_memory": "OutOfMemoryError", "numerical": "NansException"}  # and of what failed
 
 Fields = Sequence[Mapping[str, str]]
 
 
 def error_body(path: str, status: int, code: str, message: str, fields: Fields) -> dict[str, Any] | None:
     """Return the body of a failure in the dialect of `path`, None where the path is of none."""
-    if path.startswith(OPENAI):
+    if _is_of(path, OPENAI):
         return openai_error(status, code, message, fields)
-    if path.startswith(A1111):
+    if _is_of(path, A1111):
         return a1111_error(status, code, message, fields)
     return None
 
 
 def error_status(path: str, status: int) -> int:
     """Return the status that a dialect has for this one: OpenAI calls a field that is wrong a bad request."""
-    return 400 if status == 422 and path.startswith(OPENAI) else status
+    return 400 if status == 422 and _is_of(path, OPENAI) else status
 
 
 def error_headers(path: str, status: int) -> dict[str, str]:
     """Return the headers that a dialect's clients look at: how to log in, and whether asking again makes sense."""
     headers = {}
     if status == 401:
-        headers["WWW-Authenticate"] = 'Basic realm="Mezzotint"' if path.startswith(A1111) else "Bearer"
-    if path.startswith(OPENAI) and (status == 409 or status >= 500) and status not in BUSY:
+        headers["WWW-Authenticate"] = 'Basic realm="Mezzotint"' if _is_of(path, A1111) else "Bearer"
+    if _is_of(path, OPENAI) and (status == 409 or status >= 500) and status not in BUSY:
         headers["x-should-retry"] = "false"
     return headers
+
+
+def _is_of(path: str, dialect: tuple[str, ...]) -> bool:
+    return f"{path}/".startswith(dialect)
 
 
 def openai_error(status: int, code: str, message: str, fields: Fields = ()) -> dict[str, Any]:
@@ -56,4 +61,5 @@ def openai_error(status: int, code: str, message: str, fields: Fields = ()) -> d
 def a1111_error(status: int, code: str, message: str, fields: Fields = ()) -> dict[str, Any]:
     """A1111: a class, a detail, and the errors as text."""
     details = "; ".join(f"{field['field']}: {field['message']}" for field in fields)
-    return {"error": CLASSES.get(status, code), "detail": details or message, "body": "", "errors": details or message}
+    kind = FAULTS.get(code, "RuntimeError") if status >= 500 else CLASSES.get(status, "HTTPException")
+    return {"error": kind, "detail": details or message, "body": "", "errors": details or message}

@@ -75,6 +75,18 @@ def shared_png(request: Request, store: StoreDep, token: str) -> Response:
     return sent(request, share.shared_file(store, token), PNG, headers)
 
 
+@router.get("/s/{token}.jpg", responses=described(JPEG), response_class=Response)
+def shared_jpeg(store: StoreDep, token: str) -> Response:
+    """The same as a JPEG; its recipe, if the owner shows it, is in EXIF and XMP."""
+    return _shared(store, token, "jpeg")
+
+
+@router.get("/s/{token}.webp", responses=described(WEBP), response_class=Response)
+def shared_webp(store: StoreDep, token: str) -> Response:
+    """The same as a WebP; its recipe, if the owner shows it, is in EXIF and XMP."""
+    return _shared(store, token, "webp")
+
+
 @router.get("/jobs/{job_id}/preview.png", responses=described(PNG), response_class=Response)
 def preview_png(
     store: StoreDep,
@@ -99,6 +111,8 @@ for _path, _endpoint in (
     ("/images/{image_id}.webp", image_webp),
     ("/images/{image_id}/thumbnail.webp", thumbnail),
     ("/s/{token}.png", shared_png),
+    ("/s/{token}.jpg", shared_jpeg),
+    ("/s/{token}.webp", shared_webp),
 ):
     router.add_api_route(_path, _endpoint, methods=["HEAD"], include_in_schema=False, response_class=Response)
 
@@ -106,6 +120,12 @@ for _path, _endpoint in (
 def _converted(store: Store, owner: str, image_id: str, kind: Kind, recipe: str) -> Response:
     content = download.picture(store, owner, image_id, kind, with_recipe=recipe == "yes")
     return _image(content, f"image/{kind}", _named(image_id, download.ENDINGS[kind]))
+
+
+def _shared(store: Store, token: str, kind: Literal["jpeg", "webp"]) -> Response:
+    name = f'inline; filename="mezzotint.{download.ENDINGS[kind]}"'
+    headers = {"Cache-Control": ALWAYS_ASK, "Content-Disposition": name}
+    return _image(share.shared_as(store, token, kind), f"image/{kind}", headers)
 
 
 def _named(image_id: str, ending: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.metadata.read import read_recipe
+from app.metadata.read import read
 from tests.api.asking import fields_of, finished
 
 
@@ -31,10 +31,16 @@ def test_a_stranger_sees_a_shared_picture_without_a_cookie(alice: TestClient, ch
 
 def test_a_shared_picture_tells_its_recipe_only_if_its_owner_chose_so(alice: TestClient, charlie: TestClient) -> None:
     image = finished(alice)["image"]
-    assert read_recipe(charlie.get(f"{share(alice, image['id'])}.png").content) is None
-    shown = read_recipe(charlie.get(f"{share(alice, image['id'], show_recipe=True)}.png").content)
-    assert shown is not None
-    assert shown.prompt == "mountains by the lake"
+    hidden, shown = share(alice, image["id"]), share(alice, image["id"], show_recipe=True)
+    for ending, kind in (("png", "png"), ("jpg", "jpeg"), ("webp", "webp")):
+        for url, prompt in ((hidden, None), (shown, "mountains by the lake")):
+            file = charlie.get(f"{url}.{ending}")
+            told = read(file.content)
+            assert told is not None
+            assert (told.kind, file.headers["content-type"]) == (kind, f"image/{kind}")
+            assert (told.recipe.prompt if told.recipe else None) == prompt
+            assert told.source_type == "trainedAlgorithmicMedia"
+            assert f'href="/s/{url.rpartition("/")[2]}.{ending}"' in charlie.get(url).text
 
 
 def test_share_answers_ask_to_be_left_alone(alice: TestClient, charlie: TestClient) -> None:
@@ -49,7 +55,8 @@ def test_a_revoked_link_leads_nowhere(alice: TestClient, charlie: TestClient) ->
     url = share(alice, finished(alice)["image"]["id"])
     etag = charlie.get(f"{url}.png").headers["etag"]
     assert alice.delete(f"/api/shares/{url.rpartition('/')[2]}").status_code == 204
-    assert charlie.get(url).status_code == 404
+    for address in (url, f"{url}.jpg", f"{url}.webp"):
+        assert charlie.get(address).status_code == 404
     assert charlie.get(f"{url}.png", headers={"If-None-Match": etag}).status_code == 404
 
 

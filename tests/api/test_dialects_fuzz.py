@@ -77,4 +77,5 @@ def test_a1111s_options(catalogue: Catalogue, body: dict[str, Any]) -> None:
 def test_what_img2img_begins_from(catalogue: Catalogue, body: dict[str, Any]) -> None:
     with suppress(ValidationError, ServiceError):
         asked = shapes.ImageRequest.model_validate({"prompt": "a lake", "init_images": [picture()], **body})
-        assert beginning.sources(asked, Options(), catalogue.default_request()).edit.image
+        (source,) = beginning.sources(asked, Options(), catalogue.default_request())
+        assert source.edit.image

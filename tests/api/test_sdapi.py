@@ -9,6 +9,7 @@ import threading
 import time
 from typing import Any
 
+import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -129,7 +130,8 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("txt2img", {"steps": "many"}, "steps"),
     ("txt2img", {"cfg_scale": 500}, "cfg_scale"),
     ("txt2img", {"width": 10_000}, "width"),
-    ("txt2img", {"prompt": ""}, "prompt"),
+    ("txt2img", {"sampler_index": "UniPC"}, "sampler_index"),
+    ("txt2img", {"override_settings": {"x": json.loads("[" * 200 + "]" * 200)}}, "override_settings"),
     ("txt2img", {"n_iter": 65}, "n_iter"),
     ("txt2img", {"batch_size": -1}, "batch_size"),
     ("txt2img", {"seed": 2**60}, "seed"),
@@ -139,6 +141,9 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("txt2img", {"override_settings": {"sd_model_checkpoint": "none"}}, "override_settings.sd_model_checkpoint"),
     ("img2img", {}, "init_images"),
     ("img2img", {"init_images": ["!"]}, "init_images"),
+    ("img2img", {"init_images": [picture(), "!"]}, "init_images.1"),
+    ("img2img", {"init_images": [picture()], "width": 10**30}, "width"),
+    ("img2img", {"init_images": [picture()], "height": 100_000}, "height"),
     ("img2img", {"init_images": ["http://169.254.169.254/"]}, "init_images"),
     ("img2img", {"init_images": [picture()], "mask": picture()[:40]}, "mask"),
     ("img2img", {"init_images": [picture()], "denoising_strength": 2}, "denoising_strength"),
@@ -149,6 +154,28 @@ REFUSALS: list[tuple[str, dict[str, Any], str]] = [
     ("options", {"CLIP_stop_at_last_layers": 99}, "CLIP_stop_at_last_layers"),
     ("options", {"sd_model_checkpoint": "none"}, "sd_model_checkpoint"),
 ]
+
+
+STATUSES: list[tuple[str, dict[str, Any], int]] = [
+    ("txt2img", {"sampler_name": "UniPC"}, 400),
+    ("img2img", {}, 404),
+    ("interrogate", {"image": picture()}, 404),
+    ("txt2img", {"script_name": "x/y plot"}, 422),
+]
+
+
+def test_a_refusal_has_a1111s_status(alice: TestClient) -> None:
+    for route, changes, status in STATUSES:
+        assert alice.post(f"/sdapi/v1/{route}", json={**ASKED, **changes}).status_code == status, (route, changes)
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, b"\xff\xfe", "[]", '{"override_settings": {"x": "\\ud800"}}'])
+def test_a_body_that_is_no_object_of_text_is_refused(alice: TestClient, content: str | bytes) -> None:
+    for route in ("sdapi/v1/txt2img", "sdapi/v1/options", "internal/progress", "v1/images/generations"):
+        response = alice.post(f"/{route}", content=content, headers={"content-type": "application/json"})
+        is_ignored = "override" in str(content) and route != "sdapi/v1/txt2img"
+        assert response.status_code in ((200, 400, 422) if is_ignored else (400, 422)), (route, response.text)
+    assert jobs_of_programs(alice) == 0
 
 
 def test_every_refusal_names_the_field_in_a1111s_shape(alice: TestClient) -> None:
@@ -164,7 +191,7 @@ def test_every_refusal_names_the_field_in_a1111s_shape(alice: TestClient) -> Non
 def test_a_failed_picture_says_why(alice: TestClient, engine: FakeEngine) -> None:
     engine.fail_with = {"code": "out_of_memory", "message": "It does not fit."}
     response = alice.post("/sdapi/v1/txt2img", json=ASKED)
-    assert (response.status_code, response.json()["error"]) == (500, "out_of_memory")
+    assert (response.status_code, response.json()["error"]) == (500, "OutOfMemoryError")
     assert response.json()["detail"] == "It does not fit."
 
 
@@ -209,7 +236,13 @@ def test_progress_and_interrupt_are_ones_own(alice: TestClient, charlie: TestCli
     assert alice.get("/internal/pending-tasks").json() == {"size": 1, "tasks": ["task(1)"]}
     assert alice.post("/sdapi/v1/interrupt").json() == {}
     asking.join(PATIENCE_SECONDS)
-    assert answers[0]["images"] == []
+    assert [opened(image).size for image in answers[0]["images"]] == [(64, 64)] * 2, "what stood by then"
+    first = read(base64.b64decode(answers[0]["images"][0]))
+    assert first is not None
+    assert (first.recipe, first.source_type) == (None, "trainedAlgorithmicMedia")
+    assert len(info_of(answers[0])["infotexts"]) == 2
+    assert "interrupted" in info_of(answers[0])["warnings"][0]
+    assert alice.post("/internal/progress", json={"id_task": "task(1)"}).json()["completed"]
     idle = alice.get("/sdapi/v1/progress").json()
     assert (idle["progress"], idle["state"]["job_count"]) == (0, 0)
     assert charlie.get(theirs).json()["status"] in ("queued", "running")
@@ -228,8 +261,26 @@ def test_pictures_are_enlarged_and_read(alice: TestClient, engine: FakeEngine) -
     assert [opened(image).size for image in batch.json()["images"]] == [(96, 64)] * 2
     told = alice.post("/sdapi/v1/png-info", json={"image": made}).json()
     assert told["info"].startswith("a lake\nSteps: 2")
-    assert told["parameters"]["seed"] == 7
-    assert "mezzotint" in told["items"]
+    assert told["parameters"] == {
+        "Prompt": "a lake",
+        "Negative prompt": "",
+        "Steps": "2",
+        "Sampler": "DDIM",
+        "CFG scale": "3.0",
+        "Seed": "7",
+        "Size-1": "64",
+        "Size-2": "64",
+        "Model": "bare",
+        "RNG": "CPU",
+        "Version": "Mezzotint 0",
+        "Clip skip": "1",
+        "Schedule type": "Automatic",
+        "Mask mode": "Inpaint masked",
+        "Masked content": "original",
+        "Inpaint area": "Whole picture",
+        "Masked area padding": "32",
+    }
+    assert set(told["items"]) == {"mezzotint"}
 
 
 def test_an_idempotency_key_finds_the_pictures_of_a_lost_connection(alice: TestClient, engine: FakeEngine) -> None:

@@ -132,6 +132,20 @@ def test_a_preview_is_one_row_that_is_overwritten_and_goes_with_the_end(store: S
         assert jobs.preview(tx, "alice", job_id) is None
 
 
+def test_the_preview_of_what_was_cancelled_stays_for_those_who_waited_until_it_is_swept(store: Store) -> None:
+    (job_id,) = queue(store, "alice", recipe())
+    lease = must_claim(store)
+    with store.note() as tx:
+        leases.progress(tx, lease, 1, 4, b"first")
+    job = row(store, "alice", job_id)
+    with store.write() as tx:
+        assert jobs.cancel(tx, job)
+        assert jobs.forget_previews(tx, 3_600_000) == 0
+        assert jobs.preview(tx, "alice", job_id) == (1, b"first")
+        assert jobs.forget_previews(tx, -1) == 1
+        assert jobs.preview(tx, "alice", job_id) is None
+
+
 def test_neighbours_of_a_crash_run_alone_and_are_not_blamed(store: Store) -> None:
     queue(store, "alice", *[recipe(seed) for seed in range(3)])
     poison, *neighbours = [must_claim(store) for _ in range(3)]

@@ -40,7 +40,7 @@ class Wanted:
 
     @property
     def kind(self) -> Kind:
-        return self.given.output_format or "png"
+        return self.given.output_format
 
     @property
     def quality(self) -> int | None:
@@ -62,6 +62,7 @@ async def whole(request: Request, wanted: Wanted) -> dict[str, Any]:
         "background": "opaque",
         "output_format": wanted.kind,
         "size": f"{recipe.width}x{recipe.height}",
+        "usage": {**FREE, **FREE_DETAILS},
     }
 
 
@@ -107,7 +108,7 @@ def _file(request: Request, wanted: Wanted, job: JobView) -> str:
 
 def _previews(request: Request, wanted: Wanted, job: JobView, sent: list[int]) -> Iterable[str]:
     """The preview that is due: they are spread evenly over the steps, and each is sent once."""
-    count = wanted.given.partial_images or 0
+    count = wanted.given.partial_images
     due = job.step * (count + 1) // max(1, job.steps)
     if job.status != "running" or not len(sent) < min(due, count):
         return []

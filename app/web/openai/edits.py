@@ -73,7 +73,7 @@ async def variations(
         picture = _picture(body)
         recipe = read_recipe(body.images[0])
         given.strength = VARIATION_STRENGTH if given.strength is None else given.strength
-        prompt = given.prompt or (recipe.prompt if recipe else VARIATION_PROMPT)
+        prompt = given.prompt or (recipe.prompt if recipe else "") or VARIATION_PROMPT
         return _batch(catalogue, given, prompt, fitting.flattened(picture), None)
 
     return await answered(request, caller, given, await to_thread.run_sync(prepared), idempotency_key)
@@ -86,7 +86,7 @@ def _batch(
     size = size_of(given)
     with translate.their_names():
         sources = _sources(given, picture, mask, size)
-    return translate.batch_of(given, prompt, facts.name, sources)
+    return translate.batch_of(given, prompt, facts.name, [sources])
 
 
 def _sources(

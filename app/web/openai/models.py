@@ -23,9 +23,9 @@ def models(catalogue: CatalogueDep) -> dict[str, Any]:
     return {"object": "list", "data": [_model(facts) for facts in found]}
 
 
-@router.get("/{model}")
+@router.get("/{model:path}")
 def model(catalogue: CatalogueDep, model: str) -> dict[str, Any]:
-    """One checkpoint."""
+    """One checkpoint; names of the hub have a slash."""
     return _model(translate.checkpoint_of(catalogue, model))
 
 

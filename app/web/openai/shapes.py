@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from app.services.errors import InvalidInput
+from app.web.absent import without_absent
+from models.edit import MAX_SIDE, MIN_SIDE
 from models.recipe import explain
 
 MAX_COUNT = 10
@@ -20,48 +22,44 @@ AUTO = "auto"
 T = TypeVar("T", bound=BaseModel)
 
 
-def _absent(value: Any) -> Any:
-    return None if value == "" else value
-
-
-Number = Annotated[float | None, BeforeValidator(_absent)]
-Whole = Annotated[int | None, BeforeValidator(_absent)]
-Text = Annotated[str | None, BeforeValidator(_absent)]
-
-
 class ImageRequest(BaseModel):
-    """The fields that generations, edits and variations share."""
+    """The fields that generations, edits and variations share; `""` and null are absent."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
 
-    model: Text = None
-    n: Annotated[Annotated[int, Field(ge=1, le=MAX_COUNT)] | None, BeforeValidator(_absent)] = 1
-    size: Text = None
-    response_format: Annotated[Literal["url", "b64_json"] | None, BeforeValidator(_absent)] = None
-    output_format: Annotated[Literal["png", "jpeg", "webp"] | None, BeforeValidator(_absent)] = None
-    output_compression: Annotated[Annotated[int, Field(ge=0, le=100)] | None, BeforeValidator(_absent)] = None
-    background: Annotated[Literal["transparent", "opaque", "auto"] | None, BeforeValidator(_absent)] = None
-    stream: bool | None = False
-    partial_images: Annotated[Annotated[int, Field(ge=0, le=MAX_PARTIALS)] | None, BeforeValidator(_absent)] = 0
-    negative_prompt: Text = None
-    seed: Whole = None
-    steps: Whole = None
-    guidance_scale: Number = None
-    sampler: Text = None
-    strength: Number = None
+    model: str | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 1
+    size: str | None = None
+    response_format: Literal["url", "b64_json"] | None = None
+    output_format: Literal["png", "jpeg", "webp"] = "png"
+    output_compression: Annotated[int, Field(ge=0, le=100)] | None = None
+    background: Literal["transparent", "opaque", "auto"] = "auto"
+    stream: bool = False
+    partial_images: Annotated[int, Field(ge=0, le=MAX_PARTIALS)] = 0
+    negative_prompt: str | None = None
+    seed: int | None = None
+    steps: int | None = None
+    guidance_scale: float | None = None
+    sampler: str | None = None
+    strength: float | None = None
     cancel_on_disconnect: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_absent(cls, given: Any) -> Any:
+        return without_absent(given)
 
 
 class PromptRequest(ImageRequest):
     """generations and edits."""
 
-    prompt: str
+    prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class VariationRequest(ImageRequest):
     """variations; a prompt may be given, since our models need one."""
 
-    prompt: Text = None
+    prompt: str | None = None
 
 
 class UrlSource(BaseModel):
@@ -69,8 +67,8 @@ class UrlSource(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    image_url: Text = None
-    file_id: Text = None
+    image_url: str | None = None
+    file_id: str | None = None
 
 
 class JsonEdit(PromptRequest):
@@ -87,7 +85,11 @@ def size_of(given: ImageRequest) -> tuple[int, int] | None:
     sides = SIZE.fullmatch(given.size)
     if sides is None:
         raise InvalidInput([{"field": "size", "message": f"{given.size!r} is no size; send auto, or such as 512x512."}])
-    return int(sides[1]), int(sides[2])
+    width, height = int(sides[1]), int(sides[2])
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in (width, height)):
+        message = f"{given.size}: each side must be from {MIN_SIDE} to {MAX_SIDE} pixels."
+        raise InvalidInput([{"field": "size", "message": message}])
+    return width, height
 
 
 def read(shape: type[T], fields: dict[str, Any]) -> T:

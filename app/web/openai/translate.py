@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,11 +42,11 @@ def checkpoint_of(catalogue: Catalogue, model: str | None) -> CheckpointFacts:
         raise ServiceError(404, "model_not_found", error.errors[0]["message"], field="model") from error
 
 
-def batch_of(given: ImageRequest, prompt: str, checkpoint: str, sources: Sources | None = None) -> Batch:
+def batch_of(given: ImageRequest, prompt: str, checkpoint: str, sources: Sequence[Sources] = ()) -> Batch:
     """Return what is asked for. Raises `InvalidInput` with OpenAI's names."""
     if given.background == "transparent":
         raise _wrong("background", "The models here make no transparent pictures; send opaque or auto.")
-    size = size_of(given) if sources is None else None
+    size = None if sources else size_of(given)
     sampler = split(given.sampler) if given.sampler else None
     if given.sampler and sampler is None:
         offered = ", ".join(name.label for name in SAMPLERS.values())
@@ -67,7 +67,7 @@ def batch_of(given: ImageRequest, prompt: str, checkpoint: str, sources: Sources
         except ValidationError as error:
             raise InvalidInput(explain(error)) from error
         more = {"scheduler": sampler[1]} if sampler and sampler[1] else {}
-        return Batch(request, given.n or 1, sources, more)
+        return Batch(request, given.n, sources, more)
 
 
 def _wrong(field: str, message: str) -> InvalidInput:

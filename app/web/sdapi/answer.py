@@ -5,47 +5,82 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from app.metadata.a1111 import parameters
+from app.metadata.a1111 import extras, parameters
+from app.metadata.write import convert
 from app.services import client_options, download
 from app.services.catalogue import Catalogue
 from app.services.client_options import Options
 from app.services.download import Kind
 from app.services.errors import InvalidInput
+from app.services.pasted import at_full_size
 from app.services.store import Store
-from app.services.views import ImageView, JobView
-from app.web.sdapi.shapes import PictureRequest
+from app.services.views import GroupView, JobView
+from app.web.sdapi.shapes import ImageRequest, PictureRequest
 from app.web.sdapi.translate import Translated
+from app.web.sdapi.unfinished import Unfinished
 from models.recipe import Recipe
 from models.sampler_names import SAMPLERS
 
 KINDS: Mapping[str, Kind] = {"png": "png", "jpg": "jpeg", "jpeg": "jpeg", "webp": "webp"}
-HIDDEN = ("init_images", "mask", "infotext")
+HIDDEN = ("init_images", "mask", "latent_mask", "firstpass_image", "infotext")
 
 
-def images(store: Store, owner: str, options: Options, done: Sequence[JobView]) -> list[str]:
-    """The finished pictures in order, as plain base64 of the kind of file that the caller has chosen."""
+@dataclass(frozen=True)
+class Made:
+    """What came of a request: its jobs as they ended, and what was seen of those that were interrupted."""
+
+    store: Store
+    owner: str
+    ended: GroupView
+    unfinished: Unfinished
+
+    @property
+    def shown(self) -> list[JobView]:
+        """The jobs of which there is a picture, in order."""
+        return [job for job in self.ended.jobs if self.is_done(job) or job.id in self.unfinished.previews]
+
+    @staticmethod
+    def is_done(job: JobView) -> bool:
+        return job.status == "done" and job.image is not None
+
+
+def whole(catalogue: Catalogue, given: PictureRequest, translated: Translated, made: Made) -> dict[str, Any]:
+    """The answer to `txt2img` and `img2img`."""
+    images = [_image(made, job, translated.options) for job in made.shown] if given.send_images else []
+    return {"images": images, "parameters": _echo(given), "info": info(catalogue, translated, made)}
+
+
+def _image(made: Made, job: JobView, options: Options) -> str:
+    """A picture as plain base64 of the kind of file that the caller has chosen."""
     kind = KINDS[options.samples_format]
-    quality = options.jpeg_quality if kind != "png" else None
-    files = (
-        download.picture(store, owner, job.image.id, kind, with_recipe=store.settings.prompt_in_files, quality=quality)
-        for job in done
-        if job.image
-    )
-    return [base64.b64encode(content).decode() for content in files]
+    shown = made.store.settings.prompt_in_files
+    if job.image is not None:
+        png = download.picture(made.store, made.owner, job.image.id, with_recipe=shown)
+    else:
+        png = made.unfinished.picture(job)
+    png = at_full_size(made.store, job, png)
+    content = png if kind == "png" else convert(png, kind, with_recipe=shown, quality=options.jpeg_quality)
+    return base64.b64encode(content).decode()
 
 
-def echo(given: PictureRequest) -> dict[str, Any]:
-    """The request as it was read, without its pictures."""
-    return {**given.model_dump(), **dict.fromkeys(HIDDEN)}
+def _echo(given: PictureRequest) -> dict[str, Any]:
+    """The request as it was read, without its pictures unless they are asked for."""
+    shown = given.model_dump()
+    hidden: dict[str, Any] = {name: None for name in HIDDEN if name in shown}
+    if isinstance(given, ImageRequest) and given.include_init_images:
+        del hidden["init_images"], hidden["mask"]
+    return {**shown, **hidden}
 
 
-def info(catalogue: Catalogue, translated: Translated, all_jobs: Sequence[JobView], done: Sequence[JobView]) -> str:
+def info(catalogue: Catalogue, translated: Translated, made: Made) -> str:
     """`Processed.js()`: what clients parse for seeds and for the text to keep beside each picture."""
-    recipes = [job.recipe for job in done] or [job.recipe for job in all_jobs]
+    shown = made.shown
+    recipes = [job.recipe for job in shown or made.ended.jobs]
     first = recipes[0]
-    environment = done[0].image.environment if done and done[0].image else {}
+    environment = _environment(shown[0]) if shown else {}
     vary = first.subseed is not None
     body = {
         "prompt": first.prompt,
@@ -65,15 +100,20 @@ def info(catalogue: Catalogue, translated: Translated, all_jobs: Sequence[JobVie
         "batch_size": len(recipes),
         **_fixed(first),
         **_model(catalogue, first, environment),
-        "infotexts": [_infotext(job.image, job.recipe) for job in done],
-        "job_timestamp": f"{all_jobs[0].created_at:%Y%m%d%H%M%S}",
-        "warnings": translated.warnings,
+        "infotexts": [parameters(job.recipe, _environment(job)) for job in shown],
+        "job_timestamp": f"{made.ended.jobs[0].created_at:%Y%m%d%H%M%S}",
+        "warnings": [*translated.warnings, *_interrupted(made, shown)],
     }
     return json.dumps(body, ensure_ascii=False)
 
 
-def _infotext(image: ImageView | None, recipe: Recipe) -> str:
-    return parameters(recipe, image.environment if image else {})
+def _interrupted(made: Made, shown: Sequence[JobView]) -> list[str]:
+    count = sum(not made.is_done(job) for job in shown)
+    return [f"{count} of the pictures were interrupted; these are previews, and not in the gallery."] if count else []
+
+
+def _environment(job: JobView) -> Mapping[str, Any]:
+    return job.image.environment if job.image else {}
 
 
 def _fixed(recipe: Recipe) -> dict[str, Any]:
@@ -84,7 +124,7 @@ def _fixed(recipe: Recipe) -> dict[str, Any]:
         "seed_resize_from_w": -1,
         "seed_resize_from_h": -1,
         "denoising_strength": strength,
-        "extra_generation_params": {},
+        "extra_generation_params": extras(recipe),
         "index_of_first_image": 0,
         "styles": [],
         "clip_skip": recipe.clip_skip,
@@ -93,14 +133,20 @@ def _fixed(recipe: Recipe) -> dict[str, Any]:
 
 
 def _model(catalogue: Catalogue, recipe: Recipe, environment: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        known = client_options.short_hash(catalogue.get(recipe.checkpoint))
-    except InvalidInput:
-        known = None
     return {
         "sd_model_name": recipe.checkpoint,
-        "sd_model_hash": known or str(environment.get("fingerprint", ""))[: client_options.SHORT_HASH],
+        "sd_model_hash": _model_hash(catalogue, recipe, environment),
         "sd_vae_name": None,
         "sd_vae_hash": None,
         "version": f"Mezzotint {environment.get('version', '')}".strip(),
     }
+
+
+def _model_hash(catalogue: Catalogue, recipe: Recipe, environment: Mapping[str, Any]) -> str | None:
+    """The first digits of the file's SHA-256, as it was or is; None, not some other hash, while that is not known."""
+    if sha256 := environment.get("model_sha256"):
+        return str(sha256)[: client_options.SHORT_HASH]
+    try:
+        return client_options.short_hash(catalogue.get(recipe.checkpoint))
+    except InvalidInput:
+        return None

@@ -14,9 +14,11 @@ from app.web import waiting
 from app.web.api.requests import require_json
 from app.web.caller import Caller
 from app.web.dependencies import CatalogueDep, StoreDep
-from app.web.sdapi import answer, beginning, tasks, translate
+from app.web.sdapi import answer, beginning, translate
+from app.web.sdapi.answer import Made
 from app.web.sdapi.shapes import ImageRequest, PictureRequest, TextRequest
 from app.web.sdapi.translate import Translated
+from app.web.sdapi.unfinished import Unfinished
 
 router = APIRouter(prefix="/sdapi/v1", dependencies=[Depends(require_json)])
 
@@ -36,7 +38,7 @@ async def txt2img(
 
     def read() -> Translated:
         translate.with_infotext(given)
-        options = translate.options_of(catalogue, given, client_options.get(store, caller))
+        options = translate.options_of(catalogue, given, client_options.get(store, catalogue, caller))
         return translate.translate(catalogue, given, options)
 
     return await _made(request, caller, given, await to_thread.run_sync(read), idempotency_key)
@@ -55,7 +57,7 @@ async def img2img(
 
     def read() -> Translated:
         translate.with_infotext(given)
-        options = translate.options_of(catalogue, given, client_options.get(store, caller))
+        options = translate.options_of(catalogue, given, client_options.get(store, catalogue, caller))
         sources = beginning.sources(given, options, catalogue.default_request(options.sd_model_checkpoint))
         translated = translate.translate(catalogue, given, options, sources)
         if given.resize_mode == ResizeMode.LATENT:
@@ -72,22 +74,15 @@ async def _made(
     store: Store = state.store
     with translate.their_names():
         group = await to_thread.run_sync(batch.submit, store, state.catalogue, owner, translated.batch, key)
-    if given.override_settings and given.override_settings_restore_afterwards is False:
+    if given.override_settings and not given.override_settings_restore_afterwards:
         await to_thread.run_sync(client_options.put, store, owner, translated.options)
-    with tasks.of(request.app).named(owner, given.force_task_id, group.id):
-        ended = await waiting.result(request, owner, group.id, cancel_when_gone=given.cancel_on_disconnect)
-    done = waiting.require_some(ended)
+    if given.force_task_id is not None:
+        await to_thread.run_sync(batch.name, store, owner, given.force_task_id, group.id)
+    ended = await waiting.result(request, owner, group.id, cancel_when_gone=given.cancel_on_disconnect)
+    waiting.require_some(ended)
 
     def answered() -> dict[str, Any]:
-        images = answer.images(store, owner, translated.options, done) if given.send_images is not False else []
-        info = answer.info(state.catalogue, translated, ended.jobs, done)
-        return {"images": images, "parameters": _echo(given), "info": info}
+        made = Made(store, owner, ended, Unfinished.of(store, owner, ended))
+        return answer.whole(state.catalogue, given, translated, made)
 
     return await to_thread.run_sync(answered)
-
-
-def _echo(given: PictureRequest) -> dict[str, Any]:
-    shown = answer.echo(given)
-    if isinstance(given, ImageRequest) and given.include_init_images:
-        shown |= {"init_images": given.init_images, "mask": given.mask}
-    return shown

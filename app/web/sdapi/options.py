@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from anyio import to_thread
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Body, Depends
 
 from app.services import client_options
 from app.services.catalogue import Catalogue
 from app.services.client_options import Options
-from app.services.errors import InvalidInput
 from app.web.api.requests import require_json
 from app.web.caller import Caller
 from app.web.dependencies import CatalogueDep, StoreDep
@@ -38,21 +36,16 @@ FIXED = {  # what clients look for, and what it is here whatever they post
 @router.get("/options")
 def get_options(store: StoreDep, catalogue: CatalogueDep, caller: Caller) -> dict[str, Any]:
     """The options, flat, `sd_model_checkpoint` as the title of the one that is used."""
-    return shown(catalogue, client_options.get(store, caller))
+    return shown(catalogue, client_options.get(store, catalogue, caller))
 
 
 @router.post("/options", dependencies=[Depends(require_json)])
-async def set_options(request: Request, store: StoreDep, catalogue: CatalogueDep, caller: Caller) -> None:
+def set_options(
+    store: StoreDep, catalogue: CatalogueDep, caller: Caller, given: Annotated[dict[str, Any] | None, Body()] = None
+) -> None:
     """Change what is named; a `sd_model_checkpoint` switches what this caller gets by default."""
-    given = await request.json() if await request.body() else {}
-    if not isinstance(given, dict):
-        raise InvalidInput([{"field": "body", "message": "Send an object of options."}])
-
-    def change() -> None:
-        before = client_options.get(store, caller)
-        client_options.put(store, caller, client_options.changed(catalogue, before, given))
-
-    await to_thread.run_sync(change)
+    before = client_options.get(store, catalogue, caller)
+    client_options.put(store, caller, client_options.changed(catalogue, before, given or {}))
 
 
 def shown(catalogue: Catalogue, options: Options) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from PIL import Image
 
 from app.metadata import a1111
 from app.metadata.read import read, read_recipe
+from app.metadata.write import PARAMETERS
 from app.services import batch, client_options, download, fitting, pictures, upscale
 from app.services.batch import Batch
 from app.services.client_options import Options
 from app.services.errors import InvalidInput, ServiceError
-from app.services.request import JobRequest
 from app.services.store import Store
 from app.services.upscale import Enlargement
 from app.web import waiting
@@ -23,6 +23,7 @@ from app.web.api.requests import require_json
 from app.web.caller import Caller, current_caller
 from app.web.dependencies import StoreDep
 from app.web.sdapi.shapes import ExtrasRequest, ManyExtras, OneExtra, OneImage
+from app.web.sdapi.translate import AnyRequest
 
 router = APIRouter(prefix="/sdapi/v1", dependencies=[Depends(require_json)])
 
@@ -36,8 +37,8 @@ def png_info(given: OneImage) -> dict[str, Any]:
     reading = read(pictures.from_base64(_required(given.image), "image"))
     if reading is None:
         raise _wrong("image", "This is no PNG, JPEG or WebP file.")
-    found = a1111.read(reading.text) if reading.text else None
-    return {"info": reading.text, "items": dict(reading.texts), "parameters": dict(found.values) if found else {}}
+    items = {name: text for name, text in reading.texts.items() if name != PARAMETERS}
+    return {"info": reading.text, "items": items, "parameters": a1111.parsed(reading.text)}
 
 
 @router.post("/interrogate", dependencies=[Depends(current_caller)])
@@ -65,7 +66,7 @@ async def _upscaled(
     request: Request, store: Store, owner: str, given: ExtrasRequest, files: list[tuple[str, str]]
 ) -> list[str]:
     wanted = _enlargement(given)
-    options = await to_thread.run_sync(client_options.get, store, owner)
+    options = await to_thread.run_sync(client_options.get, store, request.app.state.catalogue, owner)
     answers = []
     for field, text in files:
         if wanted.upscaler == upscale.REDRAWN:
@@ -84,7 +85,7 @@ def _enlargement(given: ExtrasRequest) -> Enlargement:
     if given.resize_mode == 0:
         return Enlargement(chosen, factor=given.upscaling_resize)
     size = (given.upscaling_resize_w, given.upscaling_resize_h)
-    return Enlargement(chosen, size=size, crop=given.upscaling_crop is not False)
+    return Enlargement(chosen, size=size, crop=given.upscaling_crop)
 
 
 def _resized(text: str, field: str, given: ExtrasRequest, wanted: Enlargement) -> bytes:
@@ -113,7 +114,7 @@ async def _redrawn(request: Request, owner: str, options: Options, text: str, fi
         frame = {"x": 0, "y": 0, "width": size[0], "height": size[1]}
         sources = fitting.sources(picture, None, {"frame": frame, "strength": upscale.REDRAW_STRENGTH})
         prompt = recipe.prompt if recipe else REDRAWN_PROMPT
-        return Batch(JobRequest(prompt=prompt, checkpoint=options.sd_model_checkpoint), 1, sources)
+        return Batch(AnyRequest(prompt=prompt, checkpoint=options.sd_model_checkpoint), 1, [sources])
 
     order = await to_thread.run_sync(prepared)
     group = await to_thread.run_sync(batch.submit, state.store, state.catalogue, owner, order, None)
@@ -125,7 +126,7 @@ async def _redrawn(request: Request, owner: str, options: Options, text: str, fi
 
 def _required(text: str | None) -> str:
     if text is None:
-        raise _wrong("image", "Image not found; send one in base64.")
+        raise ServiceError(404, "not_found", "Image not found; send one in base64.", field="image")
     return text
 
 

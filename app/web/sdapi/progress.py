@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends
 
 from app.services import batch, generate
 from app.services.errors import NotFound
@@ -17,7 +17,6 @@ from app.services.views import GroupView, JobView
 from app.web.api.requests import require_json
 from app.web.caller import Caller
 from app.web.dependencies import StoreDep
-from app.web.sdapi import tasks
 from app.web.sdapi.shapes import ProgressQuestion
 from app.web.waiting import ENDED
 
@@ -58,18 +57,18 @@ class Standing:
 
 
 @router.get("/sdapi/v1/progress")
-def progress(request: Request, store: StoreDep, caller: Caller, skip_current_image: bool = False) -> dict[str, Any]:
+def progress(store: StoreDep, caller: Caller, skip_current_image: bool = False) -> dict[str, Any]:
     """How far the caller's pictures are; idle is a progress of 0 and no job."""
     standing = Standing(batch.open_groups(store, caller))
     running = standing.running
-    name = tasks.of(request.app).name(caller, standing.groups[0].id) if standing.groups else None
+    names = batch.names(store, caller, [group.id for group in standing.groups])
     return {
         "progress": standing.progress,
         "eta_relative": standing.eta,
         "state": _state(standing),
         "current_image": None if skip_current_image or running is None else _preview(store, caller, running),
         "textinfo": _words(standing),
-        "current_task": name,
+        "current_task": next(iter(names.values()), None),
     }
 
 
@@ -87,18 +86,17 @@ def skip(store: StoreDep, caller: Caller) -> None:
 
 
 @router.post("/internal/progress", dependencies=[Depends(require_json)])
-def task_progress(request: Request, store: StoreDep, caller: Caller, given: ProgressQuestion) -> dict[str, Any]:
+def task_progress(store: StoreDep, caller: Caller, given: ProgressQuestion) -> dict[str, Any]:
     """How far the request is to which the caller gave this name by `force_task_id`."""
-    group_id = tasks.of(request.app).group(caller, given.id_task) if given.id_task else None
-    group = batch.group(store, caller, group_id) if group_id else GroupView("", ())
-    standing = Standing([group])
+    group = batch.named(store, caller, given.id_task) if given.id_task else None
+    standing = Standing([group] if group else [])
     running = standing.running
     shown = _preview(store, caller, running) if running and given.live_preview else None
     is_new = running is not None and shown is not None and running.preview_version != given.id_live_preview
     return {
         "active": running is not None,
-        "queued": bool(group.jobs) and all(job.status == "queued" for job in group.jobs),
-        "completed": bool(given.id_task) and standing.ended == len(group.jobs),
+        "queued": bool(standing.jobs) and all(job.status == "queued" for job in standing.jobs),
+        "completed": bool(standing.jobs) and standing.ended == len(standing.jobs),
         "progress": standing.progress,
         "eta": standing.eta,
         "live_preview": f"data:image/png;base64,{shown}" if is_new else None,
@@ -108,10 +106,11 @@ def task_progress(request: Request, store: StoreDep, caller: Caller, given: Prog
 
 
 @router.get("/internal/pending-tasks")
-def pending_tasks(request: Request, store: StoreDep, caller: Caller) -> dict[str, Any]:
-    """The names of the caller's requests that are not done."""
-    names = (tasks.of(request.app).name(caller, group.id) for group in batch.open_groups(store, caller))
-    known = [name for name in names if name]
+def pending_tasks(store: StoreDep, caller: Caller) -> dict[str, Any]:
+    """The names of the caller's requests that are not done, the oldest first."""
+    groups = [group.id for group in batch.open_groups(store, caller)]
+    names = batch.names(store, caller, groups)
+    known = [names[group_id] for group_id in groups if group_id in names]
     return {"size": len(known), "tasks": known}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,21 +12,32 @@ from pydantic import ValidationError
 
 from app.metadata import a1111
 from app.services import client_options
-from app.services.batch import Batch
+from app.services.batch import MAX_IMAGES, Batch
 from app.services.catalogue import Catalogue
 from app.services.client_options import Options
 from app.services.edit import Sources
-from app.services.errors import InvalidInput
+from app.services.errors import InvalidInput, ServiceError
 from app.services.request import RANDOM_SEEDS, JobRequest
 from app.services.views import Defaults
 from app.web.sdapi.shapes import DENOISING, PictureRequest, TextRequest
-from models.recipe import Scheduler, explain
+from models.edit import MAX_SIDE, MIN_SIDE
+from models.recipe import Prompt, Scheduler, explain
 from models.sampler_names import SAMPLERS, SCHEDULERS, scheduler_of, split
 
 AUTOMATIC = "automatic"
 HARMLESS_SCRIPTS = frozenset({"soft inpainting"})  # grey in a mask repaints in part here anyway
 LATENT = "latent"
 OF_SECOND_PASS = ("hr_prompt", "hr_negative_prompt", "hr_sampler_name", "hr_scheduler", "hr_checkpoint_name")
+NOT_BUILT: Mapping[str, tuple[object, ...]] = {  # and what is harmless to ask for
+    "seed_resize_from_h": (-1, 0),
+    "seed_resize_from_w": (-1, 0),
+    "s_min_uncond": (0,),
+    "s_churn": (0,),
+    "s_noise": (1,),
+    "initial_noise_multiplier": (1,),
+    "latent_mask": (None,),
+    "firstpass_image": (None,),
+}
 PIXEL_UPSCALERS = frozenset({"lanczos", "none", "nearest"})
 THEIR_NAMES = {
     "guidance_scale": "cfg_scale",
@@ -62,6 +73,12 @@ FROM_INFOTEXT = {
 }
 
 
+class AnyRequest(JobRequest):
+    """A request that may have an empty prompt, as those of A1111's clients may."""
+
+    prompt: Prompt = ""
+
+
 @dataclass
 class Translated:
     """What a request comes to: `warnings` say what was accepted and not done."""
@@ -90,20 +107,23 @@ def with_infotext(given: PictureRequest) -> None:
 
 
 def translate(
-    catalogue: Catalogue, given: PictureRequest, options: Options, sources: Sources | None = None
+    catalogue: Catalogue, given: PictureRequest, options: Options, sources: Sequence[Sources] = ()
 ) -> Translated:
     """Return what `given` asks for, for a caller who has set `options`. Raises `InvalidInput` with A1111's names."""
     warnings = list(_warnings(given))
     with their_names():
         defaults = catalogue.default_request(options.sd_model_checkpoint)
-        request = _request(given, defaults, options, warnings, is_edit=sources is not None)
-        batch = Batch(request, _count(given), sources, _more(given, options, defaults))
+        request = _request(given, defaults, options, warnings, is_edit=bool(sources))
+        batch = Batch(request, _count(given, len(sources)), sources, _more(given, options, defaults))
     return Translated(batch, options, warnings)
 
 
 def sides(given: PictureRequest, defaults: Defaults, warnings: list[str]) -> tuple[int, int]:
-    """Width and height, rounded down to what the checkpoint makes, as A1111 rounds to 8."""
+    """Width and height, rounded down to what the checkpoint makes, as A1111 rounds to 8. Raises `InvalidInput`."""
     asked = (given.width or defaults.width, given.height or defaults.height)
+    for name, side in zip(("width", "height"), asked, strict=True):
+        if not MIN_SIDE <= side <= MAX_SIDE:
+            raise InvalidInput([{"field": name, "message": f"{side} is not from {MIN_SIDE} to {MAX_SIDE} pixels."}])
     multiple = defaults.size_multiple
     width, height = (side // multiple * multiple if side > multiple else side for side in asked)
     if (width, height) != asked:
@@ -113,14 +133,15 @@ def sides(given: PictureRequest, defaults: Defaults, warnings: list[str]) -> tup
 
 def sampling(given: PictureRequest) -> tuple[str | None, Scheduler | None]:
     """Sampler and schedule; `DPM++ 2M Karras` names both. Raises `InvalidInput` with the names that there are."""
+    field = "sampler_name" if given.sampler_name else "sampler_index"
     name = given.sampler_name or given.sampler_index
     schedule = given.scheduler if given.scheduler and given.scheduler.lower() != AUTOMATIC else None
     found = split(name) if name and name.lower() != AUTOMATIC else None
     if name and found is None and name.lower() != AUTOMATIC:
-        raise _unknown("sampler_name", "Sampler not found", name, [item.label for item in SAMPLERS.values()])
+        raise _unknown(field, "Sampler not found", name, [item.label for item in SAMPLERS.values()], 400)
     chosen = scheduler_of(schedule) if schedule else None
     if schedule and chosen is None:
-        raise _unknown("scheduler", "Scheduler not found", schedule, [item.label for item in SCHEDULERS.values()])
+        raise _unknown("scheduler", "Scheduler not found", schedule, [item.label for item in SCHEDULERS.values()], 400)
     return (found[0].value if found else None), chosen or (found[1] if found else None)
 
 
@@ -136,19 +157,19 @@ def _request(
         "guidance_scale": given.cfg_scale,
         "sampler": sampler,
         "eta": min(1.0, max(0.0, options.eta_ddim if given.eta is None else given.eta)),
-        "seed": -1 if given.seed is None else given.seed,
+        "seed": given.seed,
         "checkpoint": options.sd_model_checkpoint,
         **({} if is_edit else {"width": width, "height": height}),
     }
     try:
-        return JobRequest.model_validate({name: value for name, value in fields.items() if value is not None})
+        return AnyRequest.model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
         raise InvalidInput(explain(error)) from error
 
 
 def _more(given: PictureRequest, options: Options, defaults: Defaults) -> dict[str, Any]:
     _, scheduler = sampling(given)
-    more: dict[str, Any] = {"tiling": bool(given.tiling), "clip_skip": options.CLIP_stop_at_last_layers}
+    more: dict[str, Any] = {"tiling": given.tiling, "clip_skip": options.CLIP_stop_at_last_layers}
     if scheduler is not None:
         more["scheduler"] = scheduler
     if given.subseed_strength:
@@ -160,36 +181,43 @@ def _more(given: PictureRequest, options: Options, defaults: Defaults) -> dict[s
 
 
 def _subseed(given: PictureRequest) -> int:
-    return secrets.randbelow(RANDOM_SEEDS) if given.subseed in (None, -1) else int(given.subseed)
+    return secrets.randbelow(RANDOM_SEEDS) if given.subseed == -1 else given.subseed
 
 
 def _hires(given: TextRequest, defaults: Defaults) -> dict[str, Any]:
-    name = (given.hr_upscaler or LATENT).lower()
-    if not name.startswith(LATENT) and name not in PIXEL_UPSCALERS:
-        raise _unknown("hr_upscaler", "Upscaler not found", str(given.hr_upscaler), ["Latent", "Lanczos"])
-    scale = given.hr_scale or 2.0
+    scale = given.hr_scale
     if given.hr_resize_x:
         scale = given.hr_resize_x / (given.width or defaults.width)
     elif given.hr_resize_y:
         scale = given.hr_resize_y / (given.height or defaults.height)
     return {
         "scale": scale,
-        "upscaler": "latent" if name.startswith(LATENT) else "lanczos",
+        "upscaler": _hr_upscaler(given),
         "strength": DENOISING if given.denoising_strength is None else given.denoising_strength,
         "steps": given.hr_second_pass_steps or None,
     }
 
 
-def _count(given: PictureRequest) -> int:
+def _hr_upscaler(given: TextRequest) -> str:
+    """Raises `ServiceError` with those that there are."""
+    name = (given.hr_upscaler or LATENT).lower()
+    if not name.startswith(LATENT) and name not in PIXEL_UPSCALERS:
+        raise _unknown("hr_upscaler", "Upscaler not found", str(given.hr_upscaler), ["Latent", "Lanczos"])
+    return LATENT if name.startswith(LATENT) else "lanczos"
+
+
+def _count(given: PictureRequest, begun_from: int) -> int:
+    """How many pictures; several to begin from are a batch of one each."""
     for name in ("batch_size", "n_iter"):
-        if (value := getattr(given, name)) is not None and value < 1:
-            raise InvalidInput([{"field": name, "message": f"{value} is too few; 1 is the least."}])
-    return (given.batch_size or 1) * (given.n_iter or 1)
+        if not 1 <= (value := getattr(given, name)) <= MAX_IMAGES:
+            raise InvalidInput([{"field": name, "message": f"{value} is not from 1 to {MAX_IMAGES}."}])
+    batch_size: int = begun_from if begun_from > 1 else given.batch_size
+    return batch_size * given.n_iter
 
 
 def _warnings(given: PictureRequest) -> Iterator[str]:
     """Say what is accepted and ignored; refuse scripts, since a picture without them is another one."""
-    for script in (given.alwayson_scripts or {}).keys() - set(_harmless(given)):
+    for script in given.alwayson_scripts.keys() - set(_harmless(given)):
         raise InvalidInput([{"field": "alwayson_scripts", "message": f"Always on script {script!r} not found."}])
     if given.script_name:
         raise InvalidInput([{"field": "script_name", "message": f"Script {given.script_name!r} not found."}])
@@ -199,19 +227,28 @@ def _warnings(given: PictureRequest) -> Iterator[str]:
         yield "styles were ignored: this server keeps none."
     if given.refiner_checkpoint:
         yield "refiner_checkpoint was ignored: there is no refiner here."
+    for name, harmless in NOT_BUILT.items():
+        if getattr(given, name, harmless[0]) not in harmless:
+            yield f"{name} was ignored: it is not built here."
     if isinstance(given, TextRequest) and given.enable_hr:
         for name in (name for name in OF_SECOND_PASS if getattr(given, name)):
             yield f"{name} was ignored: the second pass is like the first here."
+        asked, taken = given.hr_upscaler or LATENT, _hr_upscaler(given)
+        if asked.lower() != taken:
+            yield f"hr_upscaler {asked!r} was taken as {taken.capitalize()}."
+        if given.hr_resize_x and given.hr_resize_y:
+            yield "hr_resize_y was ignored: the picture keeps its shape here."
 
 
 def _harmless(given: PictureRequest) -> Iterator[str]:
-    return (name for name in given.alwayson_scripts or {} if name.lower() in HARMLESS_SCRIPTS)
+    return (name for name in given.alwayson_scripts if name.lower() in HARMLESS_SCRIPTS)
 
 
-def _unknown(name: str, words: str, value: str, offered: list[str]) -> InvalidInput:
-    return InvalidInput([{"field": name, "message": f"{words}: {value!r}; there is: {', '.join(offered)}."}])
+def _unknown(name: str, words: str, value: str, offered: list[str], status: int = 422) -> ServiceError:
+    """Refuse as A1111 does, which says 400 of a sampler."""
+    return ServiceError(status, "not_found", f"{words}: {value!r}; there is: {', '.join(offered)}.", field=name)
 
 
 def options_of(catalogue: Catalogue, given: PictureRequest, options: Options) -> Options:
     """Return the caller's options under the `override_settings` of one request. Raises `InvalidInput`."""
-    return client_options.changed(catalogue, options, given.override_settings or {}, "override_settings.")
+    return client_options.changed(catalogue, options, given.override_settings, "override_settings.")
