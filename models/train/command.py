@@ -6,6 +6,7 @@ autoencoder  fit or train the autoencoder
 decoder      train its decoder on noisy latents
 pairs        render and encode what the U-Net is trained on
 diffusion    train the U-Net and the text encoder
+polish       train the decoder on what the U-Net draws
 export       write the checkpoint folder
 sheet        draw the example prompts and held-out ones with a checkpoint folder
 curves       draw the losses over the steps
@@ -27,7 +28,7 @@ from .export import export_folder
 from .scene import WORLDS
 from .stages import CPU_BUDGET, GPU_BUDGET, Budget, Training
 
-STAGES = ("all", "world", "autoencoder", "decoder", "pairs", "diffusion", "export", "sheet", "curves")
+STAGES = ("all", "world", "autoencoder", "decoder", "pairs", "diffusion", "polish", "export", "sheet", "curves")
 
 
 def main(argv: list[str] | None = None) -> int:

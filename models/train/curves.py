@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-STAGES = ("autoencoder", "decoder", "diffusion")
+STAGES = ("autoencoder", "decoder", "diffusion", "polish")
 WIDTH, HEIGHT, MARGIN = 720, 260, 48
 INK, LINE, GRID = "#1d2733", "#b4552d", "#d9dee4"
 

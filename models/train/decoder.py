@@ -1,6 +1,7 @@
-"""Train the decoder on latents of an encoder that moves no more, with noise added to them.
+"""Train the decoder on latents of an encoder that moves no more: first with noise added, at last on the U-Net's own.
 
-The noise makes it forgive the small errors of a U-Net: without it, pictures get a mosaic look.
+The noise makes it forgive the small errors of a U-Net: without it, pictures get a mosaic look. The U-Net's own latents
+(`drafts.py`) show it which errors these are.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,22 +24,33 @@ from ..config import VAEConfig
 from ..vae import VAE
 from .clock import Clock
 from .design import Design, design_named
-from .pictures import HELD_OUT, picture_of, to_pixels
+from .drafts import drafts
+from .pictures import HELD_OUT, picture_of, scene_of, to_pixels
 from .plan import Plan
 from .processes import in_processes
 from .scene import WORLDS
+from .speech import caption
 
-MAX_NOISE = 0.12  # in units of the first latent channel's standard deviation
+if TYPE_CHECKING:
+    from .diffusion import Run
+
+MAX_NOISE = {"decoder": 0.08, "polish": 0.03}  # in units of the first latent channel's standard deviation
 PART = 25  # pictures that a process draws, or the encoder takes, at a time
 LOG_EVERY, SAVE_EVERY = 25, 200
 FIRST = 7_500_000
 
 
 class Decoding:
-    """The training of the decoder of `vae.safetensors` in a folder, kept so that it can be resumed."""
+    """The training of the decoder of `vae.safetensors` in a folder, kept so that it can be resumed.
 
-    def __init__(self, folder: Path, design: Design, plan: Plan, device: torch.device | str = "cpu") -> None:
+    `stage` is "decoder" or "polish".
+    """
+
+    def __init__(
+        self, folder: Path, design: Design, plan: Plan, device: torch.device | str = "cpu", stage: str = "decoder"
+    ) -> None:
         torch.manual_seed(plan.seed)
+        self.stage = stage
         self.folder, self.design, self.plan, self.device = folder, design, plan, torch.device(device)
         self.vae = load(folder, design).to(self.device)
         self.optimizer = torch.optim.AdamW(
@@ -51,7 +64,7 @@ class Decoding:
 
     @property
     def _state(self) -> Path:
-        return self.folder / "decoder.pt"
+        return self.folder / f"{self.stage}.pt"
 
     @property
     def is_over(self) -> bool:
@@ -59,16 +72,31 @@ class Decoding:
 
     def train(self, pictures: int, workers: int, deadline: float | None = None) -> None:
         """Go on to the end of the plan or to the deadline (of `time.monotonic`)."""
-        if self.is_over:
-            return
-        pool = torch.from_numpy(rendered(self.design, FIRST, pictures, workers)).to(self.device)
-        latents = encode(self.vae, pool)
+        if not self.is_over:
+            pool = self._rendered(pictures, workers)
+            self._train(pool, [encode(self.vae, pool)], deadline)
+
+    def polish(self, run: Run, pictures: int, workers: int, deadline: float | None = None) -> None:
+        """The same on what the networks of `run` make of the pictures, and on every third as it is."""
+        if not self.is_over:
+            pool = self._rendered(pictures, workers)
+            latents = encode(self.vae, pool)
+            own = drafts(run, latents, [self._caption(number) for number in range(FIRST, FIRST + pictures)])
+            self._train(pool, [latents, own, own], deadline)
+
+    def _rendered(self, pictures: int, workers: int) -> Tensor:
+        return torch.from_numpy(rendered(self.design, FIRST, pictures, workers)).to(self.device)
+
+    def _caption(self, number: int) -> str:
+        return caption(scene_of(number, WORLDS[self.design.world]), Random(number))
+
+    def _train(self, pool: Tensor, sources: list[Tensor], deadline: float | None) -> None:
         self.clock.deadline = deadline
         self.clock.start()
         losses: list[float] = []
-        with tqdm(desc="decoder", initial=self.step, total=self.plan.steps or None) as bar:
+        with tqdm(desc=self.stage, initial=self.step, total=self.plan.steps or None) as bar:
             while not (self.is_over or self.clock.is_up):
-                loss = self._advance(pool, latents)
+                loss = self._advance(pool, sources)
                 bar.update()
                 self.clock.tick()
                 losses.append(loss)
@@ -79,14 +107,15 @@ class Decoding:
         self._log(losses)
         self._save()
 
-    def _advance(self, pool: Tensor, latents: Tensor) -> float:
+    def _advance(self, pool: Tensor, sources: list[Tensor]) -> float:
         rng = np.random.default_rng((self.plan.seed, self.step))
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step, self.clock.seconds)
         chosen = torch.from_numpy(rng.integers(0, len(pool), self.plan.batch)).to(self.device)
         pixels = to_pixels(pool[chosen])
-        strength = torch.from_numpy(rng.uniform(0, MAX_NOISE, (len(chosen), 1, 1, 1)).astype(np.float32))
-        clean = latents[chosen].float()
+        strengths = rng.uniform(0, MAX_NOISE[self.stage], (len(chosen), 1, 1, 1))
+        strength = torch.from_numpy(strengths.astype(np.float32))
+        clean = sources[rng.integers(len(sources))][chosen].float()
         noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16):
             decoded = self.vae.decode(clean + strength.to(self.device) * noise).float()
@@ -102,7 +131,7 @@ class Decoding:
         if not losses:
             return
         entry = {"step": self.step, "minutes": self.clock.seconds / 60, "loss": sum(losses) / len(losses)}
-        with open(self.folder / "decoder.jsonl", "a") as file:
+        with open(self.folder / f"{self.stage}.jsonl", "a") as file:
             file.write(json.dumps(entry | {"psnr": psnr(self.vae, self.design)}) + "\n")
         losses.clear()
 

@@ -108,14 +108,17 @@ class Run:
         """Go on to the end of the plan or to the deadline (of `time.monotonic`); saved every SAVE_EVERY steps."""
         if self.is_over:
             return
-        pairs = Pairs.load(self.folder / "pairs", self.device)
+        shapes = Pairs.load(self.folder / "pairs", self.device)
+        shares = np.array([len(pairs) for pairs in shapes]) / sum(len(pairs) for pairs in shapes)
         predict: Predictor = torch.compile(self.networks) if compiled else self.networks
         losses: list[Tensor] = []
         self.clock.deadline = deadline
         self.clock.start()
         with tqdm(desc="diffusion", initial=self.step, total=self.plan.steps or None) as bar:
             while not (self.is_over or self.clock.is_up):
-                losses.append(self._advance(pairs, predict))
+                rng = np.random.default_rng((self.plan.seed, self.step))
+                pairs = shapes[rng.choice(len(shapes), p=shares)]
+                losses.append(self._advance(pairs, predict, rng))
                 bar.update()
                 self.clock.tick()
                 if self.step % LOG_EVERY == 0:
@@ -125,8 +128,7 @@ class Run:
         self._log(losses)
         self.save()
 
-    def _advance(self, pairs: Pairs, predict: Predictor) -> Tensor:
-        rng = np.random.default_rng((self.plan.seed, self.step))
+    def _advance(self, pairs: Pairs, predict: Predictor, rng: np.random.Generator) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.rate(self.step, self.clock.seconds)
         latents, tokens, labels = self._batch(pairs, rng)
@@ -198,12 +200,13 @@ class Run:
 
 
 def timestep_shares(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return timesteps as shares 0..1 of all: mostly high noise levels, where it is decided what stands where.
+    """Return timesteps as shares 0..1 of all: evenly, but more of those where it is decided what stands where.
 
-    A tenth is the very last, at which every sampler begins and where nothing but the caption is known.
+    A tenth is the very last, at which every sampler begins and where nothing but the caption is known. With one step
+    in twenty below 0.3, where edges are decided, pictures looked smeared.
     """
     u, kind = rng.random(count), rng.random(count)
-    shares: np.ndarray = np.where(kind < 0.1, 0.9999, np.where(kind < 0.4, 0.7 + 0.3 * u, np.sqrt(u)))
+    shares: np.ndarray = np.where(kind < 0.1, 0.9999, np.where(kind < 0.25, 0.7 + 0.3 * u, u))
     return shares
 
 
@@ -219,12 +222,12 @@ def weights_of(latents: Tensor, places: Tensor) -> Tensor:
     first, second = latents[::2], latents[1::2]
     differs = ((first - second).abs().amax(1, keepdim=True) > DIFFERENCE).float()
     spread = F.max_pool2d(differs, 3, stride=1, padding=1).repeat_interleave(2, dim=0)
-    return torch.maximum(1 + (DIFFERENCE_WEIGHT - 1) * spread, _thing_weights(places, latents.shape[-1]))
+    return torch.maximum(1 + (DIFFERENCE_WEIGHT - 1) * spread, _thing_weights(places, *latents.shape[-2:]))
 
 
-def _thing_weights(places: Tensor, size: int) -> Tensor:
-    masks = torch.ones(len(POSITIONS) + 1, 1, size, size, device=places.device)
+def _thing_weights(places: Tensor, height: int, width: int) -> Tensor:
+    masks = torch.ones(len(POSITIONS) + 1, 1, height, width, device=places.device)
     for number, position in enumerate(POSITIONS):
-        x, reach = round(X_OF[position] * size), max(1, round(0.2 * size))
-        masks[number, :, round(0.36 * size) : round(0.94 * size), max(0, x - reach) : x + reach] = THING_WEIGHT
+        x, reach = round(X_OF[position] * width), max(1, round(0.2 * width))
+        masks[number, :, round(0.36 * height) : round(0.94 * height), max(0, x - reach) : x + reach] = THING_WEIGHT
     return masks[torch.where(places == IGNORED, len(POSITIONS), places)]

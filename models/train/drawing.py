@@ -9,6 +9,20 @@ import skia
 Point = tuple[float, float]
 
 
+def undistorted(canvas: skia.Canvas, x: float, y: float) -> skia.AutoCanvasRestore:
+    """Let what is drawn around (x, y) keep its proportions, whatever those of the picture; until the `with` ends.
+
+    Its size is then a fraction of the picture's shorter side.
+    """
+    restore = skia.AutoCanvasRestore(canvas)
+    matrix = canvas.getTotalMatrix()
+    side = min(matrix.getScaleX(), matrix.getScaleY())
+    canvas.translate(x, y)
+    canvas.scale(side / matrix.getScaleX(), side / matrix.getScaleY())
+    canvas.translate(-x, -y)
+    return restore
+
+
 def fill(color: tuple[float, ...], alpha: float = 1.0) -> skia.Paint:
     return skia.Paint(AntiAlias=True, Color4f=skia.Color4f(*(c / 255 for c in color), alpha))
 

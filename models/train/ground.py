@@ -105,7 +105,7 @@ def _flowers(canvas: skia.Canvas, light: Light, horizon: float, rng: Random) -> 
     for row in range(5):
         t = (row + 1) / 5
         y = horizon + 0.03 + (0.96 - horizon) * t * t
-        r = 0.008 + 0.015 * t
+        r = 0.011 + 0.014 * t
         step = r * 4.2
         x = rng.uniform(0, step)
         while x < 1:

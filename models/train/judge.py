@@ -36,8 +36,7 @@ Labels = dict[str, int]
 
 def parts_of(world: World) -> dict[str, tuple[Any, ...]]:
     """Return the values that the judge can read of each part of a scene."""
-    found = ("clouds", "stars", "aurora", "thing_twice", "luminary_twice")
-    return world.classes | dict.fromkeys(found, PRESENT)
+    return world.classes | dict.fromkeys(("thing_twice", "luminary_twice"), PRESENT)
 
 
 class Judge(nn.Module):
@@ -99,8 +98,6 @@ def _with(scene: Scene, part: str, value: str) -> Scene:
 def labels_of(scene: Scene, world: World) -> Labels:
     """Return the number of the right class of each part, IGNORED where there is nothing to tell."""
     labels = {name: label_of(scene, name, world) for name in world.classes}
-    for name in ("clouds", "stars", "aurora"):
-        labels[name] = int(getattr(scene, name))
     for name in ("thing", "luminary"):
         labels[f"{name}_twice"] = IGNORED if getattr(scene, name) is None or scene.count > 1 else 0
     return labels

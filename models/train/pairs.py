@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from random import Random
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from torch import Tensor
 from .design import Design, design_named
 from .probe import label_of
 from .processes import in_processes
-from .render import render
+from .render import SQUARE, TALL, WIDE, Shape, render
 from .scene import WORLDS, Scene, World, sample_scene, variant
 from .speech import caption
 from .words import Words
@@ -32,6 +32,7 @@ CHUNK = 500  # pairs a file
 PART = 25  # pairs that a process draws at a time
 CAPTIONS = 4  # for each pair
 FIRST = 5_000_000
+SHAPES = {8: WIDE, 9: TALL}  # of every ten files; the others hold square pictures
 Encoder = Callable[[NDArray[np.uint8]], Tensor]  # pictures (N, H, W, 3) to latents (N, C, h, w)
 Drawn = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int8]]
 
@@ -42,16 +43,17 @@ def pair_of(number: int, world: World) -> tuple[Scene, Scene]:
     return scene, variant(scene, rng, world)
 
 
-def draw_part(job: tuple[str, int]) -> Drawn:
-    """Draw PART pairs for (design, first number).
+def draw_part(job: tuple[str, int, Shape]) -> Drawn:
+    """Draw PART pairs for (design, first number, proportions).
 
     Returns pictures (n, 2, H, W, 3), tokens (n, K, 2, T) and labels (n, 2, L).
     """
-    name, first = job
+    name, first, shape = job
     design = design_named(name)
     world = WORLDS[design.world]
     pairs = [pair_of(number, world) for number in range(first, first + PART)]
-    pictures = [[render(scene, Random(first + i), design.image_size) for scene in pair] for i, pair in enumerate(pairs)]
+    size = design.image_size
+    pictures = [[render(scene, Random(first + i), size, shape) for scene in pair] for i, pair in enumerate(pairs)]
     labels = [[[label_of(scene, part, world) for part in world.classes] for scene in pair] for pair in pairs]
     return np.array(pictures), _tokens(design, pairs, first), np.array(labels, dtype=np.int8)
 
@@ -79,7 +81,11 @@ def write(
     """Draw what is missing of the first `chunks` files in `workers` processes, encode it here; until the deadline."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [chunk for chunk in range(chunks) if not _file(folder, chunk).exists()]
-    jobs = [(design.name, first) for chunk in missing for first in range(chunk * CHUNK, (chunk + 1) * CHUNK, PART)]
+    jobs = [
+        (design.name, first, SHAPES.get(chunk % 10, SQUARE))
+        for chunk in missing
+        for first in range(chunk * CHUNK, (chunk + 1) * CHUNK, PART)
+    ]
     drawn = in_processes(draw_part, jobs, workers, "pairs")
     for chunk in missing:
         parts = [_encoded(encode, next(drawn)) for _ in range(0, CHUNK, PART)]
@@ -105,7 +111,7 @@ def _encoded(encode: Encoder, drawn: Drawn) -> tuple[NDArray[np.float16], NDArra
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """All pairs of a folder on one device.
+    """All pairs of one shape of a folder on one device.
 
     `latents` (N, 2, C, h, w) float16, `tokens` (N, K, 2, T) and `labels` (N, 2, L).
     """
@@ -115,10 +121,19 @@ class Pairs:
     labels: Tensor
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device) -> Self:
-        files = [np.load(path) for path in sorted(folder.glob("*.npz"))]
-        if not files:
+    def load(cls, folder: Path, device: torch.device) -> list[Self]:
+        """Return those of each shape, the square ones first."""
+        groups: dict[tuple[int, ...], list[dict[str, NDArray[Any]]]] = {}
+        for path in sorted(folder.glob("*.npz")):
+            with np.load(path) as file:
+                arrays = dict(file)
+            groups.setdefault(arrays["latents"].shape[3:], []).append(arrays)
+        if not groups:
             raise FileNotFoundError(f"{folder} has no pairs; draw them with the stage 'pairs' first")
+        return [cls._joined(files, device) for files in groups.values()]
+
+    @classmethod
+    def _joined(cls, files: list[dict[str, NDArray[Any]]], device: torch.device) -> Self:
         arrays = (np.concatenate([file[name] for file in files]) for name in ("latents", "tokens", "labels"))
         return cls(*(torch.from_numpy(array).to(device) for array in arrays))
 

@@ -33,6 +33,7 @@ PATCH = SMALL.patch
 PICTURES = 1500
 POSTERIOR_STD = 0.05
 CONSTANTS = 4  # channels a group
+RIDGE = 1e-10
 ENCODER_CONSTANT, DECODER_CONSTANT = 100.0, 10.0
 
 
@@ -160,9 +161,11 @@ def _settle_decoder(vae: VAE, principal: Principal, order: _Order) -> None:
     _bias(decoder.conv_in)[order.constant] = DECODER_CONSTANT * order.signs()
     pixels = to_pixels(np.stack([picture_of(number) for number in range(64)]))
     features = torch.cat([_features(decoder, latent) for latent in torch.split(principal.encode(pixels), 1)])
-    design = torch.cat([features, torch.ones(len(features), 1)], dim=1)
-    wanted = F.pixel_unshuffle(pixels, PATCH).permute(0, 2, 3, 1).reshape(len(features), -1)
-    solution = torch.linalg.lstsq(design, wanted, driver="gelsd").solution.T
+    design = torch.cat([features, torch.ones(len(features), 1)], dim=1).double()
+    wanted = F.pixel_unshuffle(pixels, PATCH).permute(0, 2, 3, 1).reshape(len(features), -1).double()
+    products = design.T @ design
+    products.diagonal().add_(RIDGE * products.trace())  # many features always agree
+    solution = torch.linalg.solve(products, design.T @ wanted).T.float()
     nn.init.zeros_(decoder.conv_out.weight)
     decoder.conv_out.weight[:, :, 1, 1] = solution[:, :-1]
     _bias(decoder.conv_out).copy_(solution[:, -1])

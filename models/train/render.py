@@ -1,4 +1,4 @@
-"""Draw a scene as a flat poster landscape with skia. All coordinates are fractions of the picture's side."""
+"""Draw a scene as a flat poster landscape with skia. All coordinates are fractions of the picture's sides."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ from .styles import styled
 from .terrain import draw_terrain
 from .things import draw_thing
 
+Shape = tuple[float, float]  # height and width, in units of the size
+SQUARE, WIDE, TALL = (1.0, 1.0), (1.0, 1.5), (1.5, 1.0)
 SIZES = {"small": 0.62, "large": 1.3, None: 1.0}
 SPREAD = {1: (0.0,), 2: (-0.15, 0.15), 3: (-0.21, 0.0, 0.21)}  # of things beside each other
 CROWD = {1: 1.0, 2: 0.66, 3: 0.54}  # their size
 
 
-def render(scene: Scene, rng: Random, size: int = 256) -> NDArray[np.uint8]:
-    """Return the picture of `scene` as (size, size, 3) uint8; `rng` decides what the scene leaves open.
+def render(scene: Scene, rng: Random, size: int = 256, shape: Shape = SQUARE) -> NDArray[np.uint8]:
+    """Return the picture of `scene` as (H, W, 3) uint8; `rng` decides what the scene leaves open.
+
+    H and W are `size` times the two of `shape`. Land and sky stretch with them, things and moons stay as they are.
 
     Each part has random numbers of its own: two scenes that differ in one part, drawn from
     equal `rng`, differ there only.
     """
-    surface = skia.Surface(size, size)
+    height, width = (round(size * side) for side in shape)
+    surface = skia.Surface(width, height)
     canvas = surface.getCanvas()
-    canvas.scale(size, size)
+    canvas.scale(width, height)
     light = replace(weathered(light_of(scene.time, rng), scene.weather), season=scene.season)
     horizon = rng.uniform(0.54, 0.62)
     luminary = luminary_at(scene, horizon, Random(rng.getrandbits(32)))

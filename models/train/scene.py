@@ -57,6 +57,9 @@ class World:
             "count": self.counts,
             "size": (*self.sizes, None),
             "birds": PRESENT if self.has_birds else (False,),
+            "clouds": PRESENT,
+            "stars": PRESENT,
+            "aurora": PRESENT,
         }
         return {part: values for part, values in every.items() if len(values) > 1}
 
@@ -189,13 +192,16 @@ def _count(scene: Scene, rng: Random, world: World) -> int:
 
 
 def variant(scene: Scene, rng: Random, world: World = FIRST_WORLD) -> Scene:
-    """Return a scene that differs in one part: what is in front, where, the luminary's place, stars, clouds, style...
+    """Return a scene that differs in one part: what is in front, where, the distance, the luminary, stars, style...
 
     Training on both side by side, with equal noise, shows what a word changes and nothing else.
     """
-    changes = [("thing", _others(_things_on(scene, world), scene.thing), 5)]
+    changes = [
+        ("thing", _others(_things_on(scene, world), scene.thing), 5),
+        ("terrain", _others(_terrains_at(scene, world), scene.terrain), 4),
+    ]
     if not scene.aurora and scene.weather is None:
-        changes.append(("clouds", [not scene.clouds], 3))
+        changes.append(("clouds", [not scene.clouds], 6))
     if scene.thing:
         changes.append(("thing_at", _others(POSITIONS, scene.thing_at), 8))
         if scene.count == 1 and scene.size is None:
@@ -208,7 +214,7 @@ def variant(scene: Scene, rng: Random, world: World = FIRST_WORLD) -> Scene:
     if scene.weather is None:
         changes.append(("luminary", _others(_luminaries(scene.time), scene.luminary), 3))
         if scene.time in DARK:
-            changes.append(("stars", [not scene.stars], 4))
+            changes.append(("stars", [not scene.stars], 6))
     if scene.palette is None:
         changes.append(("style", _others((*world.styles, None), scene.style), 2))
     possible = [change for change in changes if change[1]]
@@ -223,6 +229,10 @@ def _things_on(scene: Scene, world: World) -> list[str]:
         for thing in world.things
         if scene.ground in NEEDS.get(thing, world.grounds) and (thing not in ALONE or scene.count == 1)
     ]
+
+
+def _terrains_at(scene: Scene, world: World) -> list[str]:
+    return [terrain for terrain in world.terrains if terrain != "islands" or scene.ground in WATER]
 
 
 def _others(values: Sequence[Any], now: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from random import Random
 
 import skia
 
-from .drawing import fill, gradient, polygon
+from .drawing import fill, gradient, polygon, undistorted
 from .palette import Light, mix
 from .scene import Scene
 
@@ -38,7 +38,8 @@ def draw_sky(
     if scene.aurora:
         _aurora(canvas, Random(seed + 1))
     if luminary:
-        _luminary(canvas, scene, light, *luminary)
+        with undistorted(canvas, *luminary[:2]):
+            _luminary(canvas, scene, light, *luminary)
     if scene.clouds:
         _clouds(canvas, scene, light, Random(seed + 2))
     if scene.weather in COVERED:
@@ -48,10 +49,11 @@ def draw_sky(
 
 
 def _stars(canvas: skia.Canvas, horizon: float, rng: Random) -> None:
-    for _ in range(rng.randint(28, 42)):
-        canvas.drawCircle(
-            rng.random(), rng.random() * horizon * 0.85, rng.uniform(0.003, 0.0065), fill((250, 246, 225))
-        )
+    """Few and large, so that they outlive the autoencoder."""
+    for _ in range(rng.randint(18, 26)):
+        x, y, radius = rng.random(), 0.02 + rng.random() * horizon * 0.8, rng.uniform(0.006, 0.011)
+        with undistorted(canvas, x, y):
+            canvas.drawCircle(x, y, radius, fill((250, 246, 225)))
 
 
 def _luminary(canvas: skia.Canvas, scene: Scene, light: Light, x: float, y: float, radius: float) -> None:
@@ -59,7 +61,7 @@ def _luminary(canvas: skia.Canvas, scene: Scene, light: Light, x: float, y: floa
         canvas.drawCircle(x, y, radius * reach, fill(light.glow, alpha))
     if scene.luminary == "crescent moon":
         disc = skia.Path.Circle(x, y, radius)
-        shadow = skia.Path.Circle(x + radius * 0.55, y - radius * 0.15, radius * 0.9)
+        shadow = skia.Path.Circle(x + radius * 0.6, y - radius * 0.15, radius * 0.92)
         canvas.drawPath(skia.Op(disc, shadow, skia.kDifference_PathOp), fill(light.luminary))
         return
     canvas.drawCircle(x, y, radius, fill(light.luminary))
@@ -78,14 +80,15 @@ def _aurora(canvas: skia.Canvas, rng: Random) -> None:
 
 
 def _clouds(canvas: skia.Canvas, scene: Scene, light: Light, rng: Random) -> None:
-    color = mix((255, 255, 255), light.sky[-1], 0.35) if scene.time != "night" else (70, 84, 124)
+    color = mix((255, 255, 255), light.sky[-1], 0.35) if scene.time != "night" else (84, 100, 144)
     for i in range(rng.randint(2, 3)):
         x, y, w = (i + rng.uniform(0.2, 0.8)) / 3, rng.uniform(0.08, 0.3), rng.uniform(0.2, 0.3)
         cloud = skia.Path()
         for dx, r in ((-0.3, 0.16), (-0.05, 0.24), (0.22, 0.19)):
             cloud.addCircle(x + dx * w, y - r * w * 0.5, r * w)
         cloud.addRRect(skia.RRect.MakeRectXY(skia.Rect(x - w / 2, y - w * 0.12, x + w / 2, y + w * 0.08), w / 9, w / 9))
-        canvas.drawPath(cloud, fill(color, 0.95))
+        with undistorted(canvas, x, y):
+            canvas.drawPath(cloud, fill(color, 0.95))
 
 
 def _cover(canvas: skia.Canvas, light: Light, rng: Random) -> None:

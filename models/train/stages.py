@@ -35,6 +35,7 @@ class Budget:
 
     minutes: float
     pictures: int  # for the autoencoder
+    polished: int  # of them, drawn by the U-Net for the decoder
     chunks: int  # of pairs for the U-Net
     batch: int
     autoencoder_batch: int
@@ -43,9 +44,9 @@ class Budget:
     is_compiled: bool = False
 
 
-CPU_BUDGET = Budget(minutes=120, pictures=4000, chunks=40, batch=16, autoencoder_batch=4)
-GPU_BUDGET = Budget(minutes=25, pictures=30_000, chunks=120, batch=512, autoencoder_batch=64)
-SHARES = {"autoencoder": 0.22, "decoder": 0.08, "diffusion": 0.7}
+CPU_BUDGET = Budget(minutes=120, pictures=4000, polished=2000, chunks=40, batch=16, autoencoder_batch=4)
+GPU_BUDGET = Budget(minutes=25, pictures=30_000, polished=10_000, chunks=120, batch=512, autoencoder_batch=64)
+SHARES = {"autoencoder": 0.22, "decoder": 0.06, "diffusion": 0.64, "polish": 0.08}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Training:
 
     def all(self, checkpoint: Path) -> bool:
         """Run every stage that is not over; export if all are. Returns whether the training is over."""
-        for stage in (self.autoencoder, self.decoder, self.pairs, self.diffusion):
+        for stage in (self.autoencoder, self.decoder, self.pairs, self.diffusion, self.polish):
             stage()
             if self.deadline is not None and time.monotonic() >= self.deadline:
                 break
@@ -69,7 +70,7 @@ class Training:
         run = self._run()
         if (self.folder / "vae.safetensors").exists() and run.step > 0:
             export_folder(self.folder, self.design, checkpoint)  # of an unfinished run too, to look at
-        return run.is_over
+        return run.is_over and self._decoding("polish").is_over
 
     def autoencoder(self) -> None:
         """Build the folded autoencoder from principal components, or train one that does not fold."""
@@ -86,8 +87,15 @@ class Training:
         )
 
     def decoder(self) -> None:
-        plan = self._plan("decoder", self.budget.autoencoder_batch, 5e-4)
-        Decoding(self.folder, self.design, plan, self.device).train(self.budget.pictures, self.workers, self.deadline)
+        self._decoding("decoder").train(self.budget.pictures, self.workers, self.deadline)
+
+    def polish(self) -> None:
+        """Train the decoder on what the U-Net draws."""
+        self._decoding("polish").polish(self._run(), self.budget.polished, self.workers, self.deadline)
+
+    def _decoding(self, stage: str) -> Decoding:
+        plan = self._plan(stage, self.budget.autoencoder_batch, 5e-4)
+        return Decoding(self.folder, self.design, plan, self.device, stage)
 
     def pairs(self) -> None:
         drawn.write(

@@ -80,11 +80,11 @@ def _city(canvas: skia.Canvas, scene: Scene, light: Light, horizon: float, rng: 
 def _windows(canvas: skia.Canvas, x: float, top: float, w: float, bottom: float, lit: bool, rng: Random) -> None:
     paint = fill((255, 214, 110), 0.95) if lit else fill((235, 242, 250), 0.45)
     y = top + 0.025
-    while y < bottom - 0.03:
-        for column in (0.18, 0.58):
-            if rng.random() < 0.7:
-                canvas.drawRect(skia.Rect(x + w * column, y, x + w * (column + 0.24), y + 0.022), paint)
-        y += 0.048
+    while y < bottom - 0.035:
+        for column in (0.14, 0.56):
+            if rng.random() < 0.5:
+                canvas.drawRect(skia.Rect(x + w * column, y, x + w * (column + 0.3), y + 0.03), paint)
+        y += 0.062
 
 
 def _islands(canvas: skia.Canvas, light: Light, horizon: float, rng: Random) -> None:

@@ -7,6 +7,7 @@ from random import Random
 
 import skia
 
+from .drawing import undistorted
 from .more_things import MORE
 from .palette import Light
 from .pen import LIT, Pen
@@ -16,11 +17,10 @@ def draw_thing(
     canvas: skia.Canvas, thing: str, foot: tuple[float, float], scale: float, light: Light, rng: Random
 ) -> None:
     """Draw `thing` standing at `foot`."""
-    canvas.save()
-    canvas.translate(*foot)
-    canvas.scale(scale, scale)
-    DRAW[thing](Pen(canvas, light), rng)
-    canvas.restore()
+    with undistorted(canvas, *foot):
+        canvas.translate(*foot)
+        canvas.scale(scale, scale)
+        DRAW[thing](Pen(canvas, light), rng)
 
 
 def _pines(pen: Pen, rng: Random) -> None:
@@ -48,9 +48,9 @@ def _palms(pen: Pen, rng: Random) -> None:
 def _birches(pen: Pen, rng: Random) -> None:
     for dx, height in ((-0.13, 0.42), (0.0, 0.5), (0.13, 0.44)):
         h = height * rng.uniform(0.94, 1.06)
-        pen.rect(dx - 0.013, -h * 0.75, 0.026, h * 0.75, (242, 240, 232))
-        for mark in range(4):
-            pen.rect(dx - 0.013, -h * 0.1 - mark * h * 0.11, 0.015, 0.012, (50, 48, 50))
+        pen.rect(dx - 0.018, -h * 0.75, 0.036, h * 0.75, (242, 240, 232))
+        for mark in range(3):
+            pen.rect(dx - 0.018, -h * 0.1 - mark * h * 0.14, 0.022, 0.018, (50, 48, 50))
         pen.oval(dx, -h * 0.72, 0.062, h * 0.28, (236, 178, 56))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -17,12 +18,14 @@ from models.jobs import txt2img
 from models.recipe import Recipe
 from models.run import run
 from models.train import decoder, diffusion, pairs
+from models.train import drafts as drafts_module
 from models.train.design import SMALL
+from models.train.drafts import drafts
 from models.train.export import EXAMPLES, export_folder
 from models.train.pictures import HELD_OUT, picture_of, scene_of, to_pixels
 from models.train.plan import Plan
 from models.train.principal import Principal, autoencoder
-from models.train.render import render
+from models.train.render import TALL, WIDE, Shape, render
 from models.train.scene import FIRST_WORLD, NEEDS, WATER, WORLDS, Scene, World, sample_scene, variant
 from models.train.speech import caption, grammar_words, vocabulary
 from models.train.words import Words
@@ -32,7 +35,7 @@ SCENE = Scene("sunset", "snowy mountains", "lake", "cabin", "left", "sun", "righ
 
 @pytest.fixture(scope="module")
 def principal() -> Principal:
-    return Principal.fit(16, pictures=40)
+    return Principal.fit(SMALL.vae["latent_channels"], pictures=40)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +95,40 @@ def test_a_scene_is_drawn_alike_but_for_the_part_that_differs() -> None:
 
     assert np.abs(render(moved, Random(1), 64) - original)[:20].max() == 0  # the sky
     assert np.abs(render(starry, Random(1), 64) - original)[44:].max() == 0  # the ground
+
+
+@pytest.mark.parametrize(("shape", "size"), [(WIDE, (64, 96)), (TALL, (96, 64))])
+def test_a_wide_or_tall_picture_keeps_the_proportions_of_the_sun(shape: Shape, size: tuple[int, int]) -> None:
+    scene = replace(SCENE, thing=None, clouds=False)
+    scenes = (scene, replace(scene, luminary=None))
+    picture, without = (render(seen, Random(1), 64, shape).astype(int) for seen in scenes)
+    sky = np.abs(picture - without).max(axis=2)[: size[0] // 2] > 40
+    rows, columns = np.flatnonzero(sky.any(axis=1)), np.flatnonzero(sky.any(axis=0))
+
+    assert picture.shape == (*size, 3)
+    assert abs(np.ptp(rows) - np.ptp(columns)) <= 2
+    assert columns.mean() / size[1] == pytest.approx(0.78, abs=0.07)
+
+
+def test_what_the_unet_draws_anew_is_the_same_scene_when_it_predicts_well(folder: Path) -> None:
+    run = diffusion.Run(folder, SMALL, Plan(steps=2))
+    latents = torch.linspace(-1, 1, 24 * 16).reshape(1, 24, 4, 4)
+
+    class Oracle(torch.nn.Module):
+        def forward(self, x: torch.Tensor, timestep: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+            alpha = run.alphas[timestep][:, None, None, None]
+            noise = (x - alpha.sqrt() * latents) / (1 - alpha).sqrt()
+            return alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+
+    assert torch.allclose(_drawn_by(run, Oracle(), latents), latents, atol=0.02)  # bfloat16
+    assert not torch.allclose(drafts(run, latents, ["hills by a lake"]).float(), latents, atol=0.02)
+
+
+def _drawn_by(run: diffusion.Run, oracle: torch.nn.Module, latents: torch.Tensor) -> torch.Tensor:
+    context = run.average.encode(run.words.tokens([""]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run.average, "forward", oracle.forward)
+        return drafts_module._drawn(run, latents, torch.ones_like(latents), torch.cat([context, context]), 8, 3.0)
 
 
 def test_the_first_world_has_nothing_of_the_second() -> None:

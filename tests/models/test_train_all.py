@@ -24,11 +24,12 @@ from models.train.forward import forward_process
 from models.train.gallery import draw, recipes_of
 from models.train.plan import Plan
 from models.train.probe import IGNORED
+from models.train.render import TALL, WIDE
 from models.train.stages import Budget, Training
 from models.train.words import Words
 from models.vae import VAE
 
-BUDGET = Budget(minutes=0, pictures=8, chunks=1, batch=4, autoencoder_batch=2, steps=2)
+BUDGET = Budget(minutes=0, pictures=8, polished=4, chunks=1, batch=4, autoencoder_batch=2, steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,9 @@ def test_the_whole_training_ends_in_a_checkpoint_that_loads(trained: tuple[Train
 
     assert bundle.config.latent_channels == 8
     assert bundle.unknown_words("a castle in the rain as a woodcut") == []
-    assert {path.name for path in training.folder.iterdir()} >= {"curves.png", "diffusion.jsonl", "autoencoder.jsonl"}
+    assert {path.name for path in training.folder.iterdir()} >= {
+        "curves.png", "diffusion.jsonl", "autoencoder.jsonl", "polish.jsonl"
+    }  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of diffusers' Euler
@@ -150,14 +153,32 @@ def test_a_tenth_of_the_timesteps_is_the_last() -> None:
 def test_the_two_of_a_pair_get_equal_noise_and_differ_in_one_part(trained: tuple[Training, Path]) -> None:
     training, _ = trained
     run = Run(training.folder, TINY, Plan(steps=2, batch=4))
-    latents, tokens, labels = run._batch(
-        pairs.Pairs.load(training.folder / "pairs", run.device), np.random.default_rng(3)
-    )
+    square = pairs.Pairs.load(training.folder / "pairs", run.device)[0]
+    latents, tokens, labels = run._batch(square, np.random.default_rng(3))
     noise = run._noise(latents)
 
     assert latents.shape[0] == tokens.shape[0] == labels.shape[0] == 4
     assert torch.equal(noise[::2], noise[1::2])
     assert not torch.equal(latents[::2], latents[1::2])
+
+
+def test_training_takes_pictures_of_every_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "CHUNK", 2)
+    monkeypatch.setattr(pairs, "PART", 2)
+    monkeypatch.setattr(pairs, "SHAPES", {1: WIDE, 2: TALL})
+    monkeypatch.setattr(pairs, "label_of", lambda *_: 0)  # so that a place of something is known in each
+
+    pairs.write(_eighths, TINY, tmp_path / "pairs", 3, workers=1)
+
+    shapes = [tuple(group.latents.shape) for group in pairs.Pairs.load(tmp_path / "pairs", torch.device("cpu"))]
+    assert shapes == [(2, 2, 8, *sides) for sides in ((8, 8), (8, 12), (12, 8))]
+    run = Run(tmp_path, TINY, Plan(steps=6, batch=2))
+    run.train()
+    assert run.samples == 12
+
+
+def _eighths(pictures: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pictures[:, ::8, ::8, :1]).permute(0, 3, 1, 2).expand(-1, 8, -1, -1) / 255
 
 
 @pytest.mark.parametrize("name", sorted(DESIGNS))
