@@ -43,8 +43,9 @@ def _drawn(run: Run, latents: Tensor, noise: Tensor, contexts: Tensor, steps: in
     alphas = [*(float(run.alphas[timestep]) for timestep in timesteps), 1.0]
     x: Tensor = alphas[0] ** 0.5 * latents + (1 - alphas[0]) ** 0.5 * noise
     for timestep, (alpha, following) in zip(timesteps, pairwise(alphas), strict=True):
+        times = torch.full((2 * len(x),), timestep, device=run.device)
         with torch.autocast(run.device.type, torch.bfloat16):
-            both: Tensor = run.average(torch.cat([x, x]), torch.full((2 * len(x),), timestep, device=run.device), contexts)
+            both: Tensor = run.average(torch.cat([x, x]), times, contexts)
         asked, unasked = both.float().chunk(2)
         v = unasked + guidance * (asked - unasked)
         clean = alpha**0.5 * x - (1 - alpha) ** 0.5 * v
