@@ -36,6 +36,8 @@ NAMES = {
     "Schedule type": "scheduler",
     "CFG scale": "guidance_scale",
     "CFG rescale": "guidance_rescale",
+    "Skip Early CFG": "guidance_start",
+    "CFG end": "guidance_end",
     "Seed": "seed",
     "Model hash": "checkpoint_hash",
     "Model": "checkpoint",
@@ -84,6 +86,8 @@ def parameters(recipe: Recipe, environment: Mapping[str, Any]) -> str:
         **_hires(recipe.hires),
         "Eta DDIM": recipe.eta if recipe.sampler is Sampler.DDIM and recipe.eta else None,
         "CFG rescale": recipe.guidance_rescale or None,
+        "Skip Early CFG": recipe.guidance_start or None,
+        "CFG end": recipe.guidance_end if recipe.guidance_end < 1 else None,
         "Version": f"Mezzotint {environment.get('version', '')}".strip(),
     }
     line = ", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value is not None)

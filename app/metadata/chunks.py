@@ -69,7 +69,7 @@ def _png(content: bytes) -> Texts:
                 break
             if kind == b"IHDR" and len(payload) >= 8:
                 found.width, found.height = struct.unpack(">II", payload[:8])
-            elif kind == b"eXIf":
+            elif kind == b"eXIf" and len(payload) <= MAX_TEXT:
                 found.exif = payload
             elif kind in TEXT_CHUNKS and len(payload) <= MAX_TEXT:
                 keyword, text = _text(kind, payload, min(left, MAX_TEXT))

@@ -138,7 +138,8 @@ def _drawn(workflow: Graph) -> dict[str, Any]:
     nodes = workflow.get("nodes")
     if not isinstance(links, list) or not isinstance(nodes, list):
         return {}
-    sources = {link[0]: [str(link[1]), link[2]] for link in links if isinstance(link, list) and len(link) >= 3}
+    whole = (link for link in links if isinstance(link, list) and len(link) >= 3 and isinstance(link[0], int))
+    sources = {link[0]: [str(link[1]), link[2]] for link in whole}
     return {str(node.get("id")): _drawn_node(node, sources) for node in nodes[:MAX_NODES] if isinstance(node, dict)}
 
 

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 
 MAX_ENTRIES = 200
+MAX_VALUE = 2**20  # bytes; a comment of this length is no comment
 EXIF_FOLDER = 0x8769
 USER_COMMENT = 0x9286
 TEXT_TAGS = {0x010E: "description", 0x010F: "make", 0x0110: "model", 0x0131: "software", 0x927C: "maker_note"}
@@ -40,10 +41,10 @@ def read_exif(block: bytes) -> dict[str, str]:
         for tag, value in _entries(block, folder, order):
             if tag == EXIF_FOLDER and len(value) == 4 and len(folders) == 1:
                 folders.append(struct.unpack(f"{order}I", value)[0])
-            elif tag == USER_COMMENT:
-                found.setdefault("comment", _comment(value, order))
-            elif tag in TEXT_TAGS:
-                found.setdefault(TEXT_TAGS[tag], value.rstrip(b"\0").decode("utf-8", "replace"))
+            elif tag == USER_COMMENT and "comment" not in found:
+                found["comment"] = _comment(value, order)
+            elif tag in TEXT_TAGS and TEXT_TAGS[tag] not in found:
+                found[TEXT_TAGS[tag]] = value.rstrip(b"\0").decode("utf-8", "replace")
     return found
 
 
@@ -59,7 +60,7 @@ def _entries(block: bytes, at: int, order: str) -> Iterator[tuple[int, bytes]]:
             yield tag, entry[8 : 8 + size]
             continue
         (offset,) = struct.unpack(f"{order}I", entry[8:])
-        yield tag, block[offset : offset + size]
+        yield tag, block[offset : offset + min(size, MAX_VALUE)]
 
 
 def _comment(value: bytes, order: str) -> str:

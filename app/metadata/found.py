@@ -10,6 +10,7 @@ from typing import Any
 
 Value = str | int | float | bool
 MAX_JSON = 4 * 2**20  # characters
+MAX_UNKNOWN = 200
 MAX_SHOWN = 200  # characters of a value that we do not know
 
 # The names that readers may give. Those that a request has too mean the same there; `checkpoint_hash`, `loras` and the
@@ -25,7 +26,17 @@ TEXTS = (
     "hires_upscaler",
 )
 WHOLE = ("steps", "seed", "subseed", "width", "height", "clip_skip", "hires_steps", "mask_blur", "padding")
-REAL = ("guidance_scale", "guidance_rescale", "eta", "subseed_strength", "strength", "hires_scale", "hires_strength")
+REAL = (
+    "guidance_scale",
+    "guidance_rescale",
+    "guidance_start",
+    "guidance_end",
+    "eta",
+    "subseed_strength",
+    "strength",
+    "hires_scale",
+    "hires_strength",
+)
 
 
 @dataclass
@@ -47,7 +58,9 @@ class Found:
             self.values[name] = value
 
     def miss(self, name: str, raw: object) -> None:
-        """Keep what we do not know."""
+        """Keep what we do not know, as far as a person would read it."""
+        if len(self.unknown) >= MAX_UNKNOWN:
+            return
         text = raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str)
         self.unknown[clean(str(name)[:MAX_SHOWN])] = clean(text[:MAX_SHOWN])
 
