@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +65,24 @@ FAMILIES = (
 
 
 def networks(family: Family) -> dict[str, Any]:
-    """The three networks, of seeds of their own."""
-    vae = {"block_out_channels": (32, 32, 64, 64), "norm_num_groups": 32}
-    return {
-        "unet": make_unet(**family.unet),
-        "vae": make_vae(**vae),
-        "text_encoder": make_text_encoder(**family.text),
-    }
+    """The three networks. They are made once, and tests must not change them."""
+    own = replace(family, name="", prediction_type="epsilon")  # which change nothing of them
+    return {"unet": _unet(own), "vae": _vae(), "text_encoder": _text_encoder(replace(own, in_channels=4))}
+
+
+@cache
+def _unet(family: Family) -> Any:
+    return make_unet(**family.unet)
+
+
+@cache
+def _vae() -> Any:
+    return make_vae(block_out_channels=(32, 32, 64, 64), norm_num_groups=32)
+
+
+@cache
+def _text_encoder(family: Family) -> Any:
+    return make_text_encoder(**family.text)
 
 
 def write_folder(path: Path, family: Family) -> Path:
