@@ -25,7 +25,8 @@ def conditioning(recipe: Recipe) -> Generator[Call, Tensor, Guidance]:
         empty = yield Encode("", recipe.clip_skip)
         tokens = max(len(cond), len(uncond))
         cond, uncond = _filled(cond, empty, tokens), _filled(uncond, empty, tokens)
-    return Guidance((cond, uncond), recipe.guidance_scale, recipe.guidance_rescale)
+    interval = {"start": recipe.guidance_start, "end": recipe.guidance_end}
+    return Guidance((cond, uncond), recipe.guidance_scale, recipe.guidance_rescale, **interval)
 
 
 def _filled(states: Tensor, empty: Tensor, tokens: int) -> Tensor:

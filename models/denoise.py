@@ -22,12 +22,19 @@ class Guidance:
     """What steers the network: `conds` is the prompt alone or, for guidance, the prompt and the negative prompt.
 
     `scale` is that of classifier-free guidance (arXiv:2207.12598); `rescale` 0..1 pulls the contrast back to that of
-    the unguided prediction (arXiv:2305.08891 section 3.4). Both need two conds and do nothing with one.
+    the unguided prediction (arXiv:2305.08891 section 3.4). Both need two conds and do nothing with one. Steps whose
+    share of all is not in `start` <= share < `end` are not guided, and ask for one row (arXiv:2404.07724).
     """
 
     conds: tuple[Tensor, ...]
     scale: float = 1.0
     rescale: float = 0.0
+    start: float = 0.0
+    end: float = 1.0
+
+    def at(self, share: float) -> Guidance:
+        """What steers the step that so much of the walk is behind."""
+        return self if self.start <= share < self.end else Guidance(self.conds[:1])
 
     def apply(self, prediction: Tensor) -> Tensor:
         """Combine the network's raw rows (len(conds), C, h, w) into one (1, C, h, w)."""
@@ -75,17 +82,18 @@ def denoise(
         step = min(position[sigma], steps - 1)
         if known is not None and denoised is not None:
             x = known.renoise(x, sigma, remaining=1 - step / steps)
+        guided = guidance.at(step / steps)
         prediction = yield Predict(
             sample=x / math.sqrt(sigma**2 + 1),
             timestep=schedule.timestep(sigma),
-            conds=guidance.conds,
+            conds=guided.conds,
             step=showing.before + step,
             steps=showing.before + steps + showing.after,
             denoised=denoised,
             extra=extra,
             backdrop=showing.backdrop,
         )
-        denoised = schedule.denoised(x, sigma, guidance.apply(prediction))
+        denoised = schedule.denoised(x, sigma, guided.apply(prediction))
         if known is not None:
             denoised = known.keep(denoised, remaining=1 - step / steps)
         try:

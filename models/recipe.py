@@ -49,9 +49,10 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 class Recipe(BaseModel):
     """Everything that determines one image: the same recipe on the same machine gives the same pixels.
 
-    An empty `prompt` asks for anything. `width` and `height` are pixels, multiples of 8. `guidance_scale` 1 means
-    no guidance (arXiv:2207.12598); `guidance_rescale` 0..1 is arXiv:2305.08891 section 3.4. `eta` 0..1 is the share
-    of fresh noise that DDIM adds (arXiv:2010.02502 eq. 16) and is ignored by samplers that have none.
+    An empty `prompt` asks for anything. `width` and `height` are pixels, multiples of 8. `guidance_scale` 1 means no
+    guidance (arXiv:2207.12598); `guidance_rescale` 0..1 is arXiv:2305.08891 section 3.4; steps are guided from the
+    share `guidance_start` of a walk until `guidance_end` (arXiv:2404.07724), all of them by default. `eta` 0..1 is the
+    share of fresh noise that DDIM adds (arXiv:2010.02502 eq. 16) and is ignored by samplers that have none.
     `clip_skip` 1 takes the text encoder's last layer, 2 the one before. `subseed` is the seed of a second noise that
     the first is turned towards by `subseed_strength` 0..1 (spherical interpolation). `tiling` makes left and right,
     top and bottom fit each other. With `edit` the picture begins from another one and `width` and `height` are those
@@ -65,6 +66,8 @@ class Recipe(BaseModel):
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 20
     guidance_scale: Annotated[float, Field(ge=1, le=30)] = 7.5
     guidance_rescale: Annotated[float, Field(ge=0, le=1)] = 0.0
+    guidance_start: Annotated[float, Field(ge=0, le=1)] = 0.0
+    guidance_end: Annotated[float, Field(ge=0, le=1)] = 1.0
     sampler: Sampler = Sampler.DDIM
     scheduler: Scheduler = Scheduler.NORMAL
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -89,6 +92,12 @@ class Recipe(BaseModel):
     def _require_subseed(self) -> Recipe:
         if self.subseed_strength > 0 and self.subseed is None:
             raise ValueError("subseed_strength needs a subseed to turn the noise towards")
+        return self
+
+    @model_validator(mode="after")
+    def _order_guidance(self) -> Recipe:
+        if self.guidance_start >= self.guidance_end:
+            raise ValueError("guidance_start must be below guidance_end; without guidance, set guidance_scale to 1")
         return self
 
     @model_validator(mode="after")

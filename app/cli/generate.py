@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.cli import edit
+from app.cli import again, edit
 from app.cli.flags import add_settings, flag, settings_of
 from app.services.catalogue import Catalogue
 from app.services.edit import Sources
@@ -27,6 +27,8 @@ OPTIONS = {
     "steps": "how often the network is asked",
     "guidance_scale": "how strictly to follow the prompt; 1 is not at all beyond what the network does by itself",
     "guidance_rescale": "0 to 1; takes back the over-exposure of strong guidance",
+    "guidance_start": "0 to 1; guide only from this share of the steps on: faster, and another picture",
+    "guidance_end": "0 to 1; guide only until this share of the steps: faster, and another picture",
     "eta": "0 to 1; how much fresh noise DDIM and the ancestral sampler add",
     "seed": "where the noise begins; -1, the default, draws one",
     "width": "pixels, a multiple of 8",
@@ -53,15 +55,15 @@ def main(argv: list[str]) -> int:
     settings = settings_of(parser, arguments)
     catalogue = Catalogue(settings)
     _fetch(parser, catalogue, is_quiet=arguments.quiet)
-    recipes, sources = _recipes(parser, arguments, catalogue)
+    recipes, sources = _recipes(parser, arguments, settings, catalogue)
     targets = _targets(parser, arguments.output, recipes)
     try:
-        facts = catalogue.default
+        facts = catalogue.get(recipes[0].checkpoint)
         bundle = _load(settings, facts)
         for recipe, target in zip(recipes, targets, strict=True):
             target.write_bytes(_png(recipe, bundle, sources, sha256=facts.sha256, is_quiet=arguments.quiet))
             print(f"{target}  seed {recipe.seed}")
-    except (CheckpointError, OSError, ValueError, RuntimeError, ArithmeticError) as error:
+    except (CheckpointError, ServiceError, OSError, ValueError, RuntimeError, ArithmeticError) as error:
         print(f"python3 -m app generate: {error}", file=sys.stderr)
         return 1
     return 0
@@ -71,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m app generate", usage="%(prog)s PROMPT [options]", description="Make pictures of a prompt."
     )
-    parser.add_argument("prompt", help="what the picture shows")
+    parser.add_argument("prompt", nargs="?", help="what the picture shows")
     parser.add_argument("--negative-prompt", metavar="TEXT", help="what it should not show")
     for name, text in CHOICES.items():
         parser.add_argument(flag(name), metavar="NAME", help=text)
@@ -81,17 +83,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="FILE", help="where to write the PNG (default: by its seed)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     edit.add_flags(parser)
+    again.add_flags(parser)
     add_settings(parser, ("checkpoint", "checkpoints", "data", "device", "dtype"))
     return parser
 
 
 def _recipes(
-    parser: argparse.ArgumentParser, arguments: argparse.Namespace, catalogue: Catalogue
+    parser: argparse.ArgumentParser, arguments: argparse.Namespace, settings: Settings, catalogue: Catalogue
 ) -> tuple[list[Recipe], Sources | None]:
+    if arguments.prompt is None and arguments.again is None:
+        parser.error("say what the picture shows (PROMPT), or which one to make --again")
     names = ("prompt", "negative_prompt", *CHOICES, *OPTIONS)
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     given |= {"tiling": "true"} if arguments.tiling else {}
     try:
+        if arguments.again is not None:
+            recipe = again.recipe(arguments)
+            return [recipe], again.sources(arguments, settings, recipe.edit) if recipe.edit else None
         request = JobRequest.from_form(given | edit.given_fields(arguments))
         sources = edit.sources(arguments, request)
         recipes = request.recipes(catalogue, sources.edit if sources else None)

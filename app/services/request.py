@@ -76,6 +76,12 @@ class JobRequest(EditFields):
     steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] | None = None
     guidance_scale: Annotated[float, Field(ge=1, le=30)] | None = None
     guidance_rescale: Annotated[float, Field(ge=0, le=1)] | None = None
+    guidance_start: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Guide only from this share of the steps on: faster, and another picture."
+    )
+    guidance_end: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="Guide only until this share of the steps: faster, and another picture."
+    )
     sampler: SamplerName | None = Field(
         None,
         description="The names of other programs are understood too: `Euler a`, `k_euler`. One may say the scheduler "
@@ -147,6 +153,8 @@ class JobRequest(EditFields):
             "seed": _drawn(self.seed),
             "subseed": _drawn(self.subseed) if self.subseed_strength else None,
         }
+        if self.guidance_start >= self.guidance_end:
+            raise InvalidInput([{"field": "guidance_start", "message": "Must be below guidance_end."}])
         if edit is None:
             _check_size(fields, defaults.size_multiple)
         check_prompts(catalogue.get(self.checkpoint), self.prompt, self.negative_prompt, self.clip_skip)

@@ -120,6 +120,8 @@ def test_samplers_go_by_the_names_of_other_programs_and_are_answered_by_ours(ali
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
+        ({"guidance_start": 0.5, "guidance_end": 0.5}, "guidance_start"),
+        ({"guidance_end": 1.5}, "guidance_end"),
         ({"prompt": ""}, "prompt"),
         ({"prompt": "  \n"}, "prompt"),
         ({"prompt": "x" * 10_000}, "prompt"),

@@ -49,6 +49,27 @@ def carry_out(
         return finished.value, calls
 
 
+@pytest.mark.parametrize("sampler", ["ddim", "heun", "dpmpp_2m"])
+def test_steps_outside_the_interval_ask_for_the_prompt_alone_and_are_not_guided(sampler: str) -> None:
+    schedule = Schedule.from_config(STABLE_DIFFUSION)
+
+    def network(call: Predict) -> Tensor:
+        return torch.cat([call.sample * 0.1 + cond.mean() for cond in call.conds])
+
+    def made(**interval: float) -> tuple[Tensor, list[Predict]]:
+        guidance = Guidance(CONDS, 3.0, **interval)
+        return carry_out(schedule, network, sampler=sampler, steps=10, guidance=guidance)
+
+    everywhere, in_all = made()
+    between, calls = made(start=0.2, end=0.7)
+    assert {call.rows for call in in_all} == {2}
+    assert all((call.rows == 2) == (2 <= call.step < 7) for call in calls)
+    assert all(call.conds[0] is CONDS[0] for call in calls)
+    assert not torch.allclose(between, everywhere)
+    nowhere, _ = carry_out(schedule, network, sampler=sampler, steps=10)
+    torch.testing.assert_close(made(start=0.95, end=0.96)[0], nowhere)
+
+
 @pytest.mark.parametrize("sampler", list(SAMPLERS))
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
 def test_it_finds_the_picture_that_the_network_knows(prediction_type: str, sampler: str) -> None:

@@ -131,6 +131,8 @@ ADVANCED = {
     "scheduler": "karras",
     "subseed": "9",
     "subseed_strength": "0.25",
+    "guidance_start": "0.1",
+    "guidance_end": "0.75",
     "clip_skip": "1",
     "tiling": "true",
     "hires_scale": "1.5",
@@ -146,7 +148,8 @@ def test_what_is_set_under_advanced_is_asked_for_and_stays(alice: TestClient) ->
     assert (recipe["seed"], recipe["subseed"], recipe["subseed_strength"]) == (41, 9, 0.25)
     assert recipe["hires"] == {"scale": 1.5, "upscaler": "lanczos", "strength": 0.5, "steps": None}
     page = alice.get(response.headers["location"]).text
-    for name in ("subseed", "subseed_strength", "clip_skip", "hires_strength"):
+    assert (recipe["guidance_start"], recipe["guidance_end"]) == (0.1, 0.75)
+    for name in ("subseed", "subseed_strength", "guidance_start", "guidance_end", "clip_skip", "hires_strength"):
         assert value_of(page, name) == ADVANCED[name]
     for chosen in ("dpmpp_2m", "karras", "1.5", "lanczos"):
         assert f'<option value="{chosen}" selected>' in page

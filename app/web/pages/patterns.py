@@ -120,6 +120,8 @@ def form() -> RecipeForm:
         "steps": "400",
         "guidance_scale": "3",
         "guidance_rescale": "0.5",
+        "guidance_start": "0.1",
+        "guidance_end": "0.8",
         "sampler": "ddim",
         "eta": "0",
         "scheduler": "karras",

@@ -11,7 +11,7 @@ from fastapi import Request
 
 from app.services import prompts
 from app.services.catalogue import Catalogue
-from app.services.edit_request import SETTINGS
+from app.services.edit_request import SETTINGS, fields_of
 from app.services.errors import InvalidInput, ServiceError
 from app.services.prompts import PromptNotes
 from app.services.request import HIRES, JobRequest
@@ -25,11 +25,20 @@ ICON = 20.0  # units of the longer side of an aspect's drawing, in a box of 24
 MAX_FIELDS = 48
 FIELDS = (
     *("prompt", "negative_prompt", "steps", "guidance_scale", "guidance_rescale", "sampler", "eta"),
+    *("guidance_start", "guidance_end"),
     *("seed", "keep_seed", "width", "height", "count", "checkpoint", "scheduler"),
     *("subseed", "subseed_strength", "clip_skip", "tiling", *HIRES),
 )
-ADVANCED = ("guidance_rescale", "subseed", "subseed_strength", "clip_skip", "tiling", *HIRES)
-BY_HASH = "sha256:"
+ADVANCED = (
+    "guidance_rescale",
+    "guidance_start",
+    "guidance_end",
+    "subseed",
+    "subseed_strength",
+    "clip_skip",
+    "tiling",
+    *HIRES,
+)
 EDIT_FIELDS = ("image", "mask", "frame", *SETTINGS)
 
 
@@ -76,6 +85,7 @@ class RecipeForm:
     def is_advanced(self) -> bool:
         """Whether what is folded away matters: something in it is wrong, or not as it usually is."""
         usual = {"subseed_strength": ("", "0"), "clip_skip": ("", "1"), "tiling": ("",), "hires_scale": ("",)}
+        usual |= {"guidance_start": ("", "0"), "guidance_end": ("", "1")}
         is_unusual = any(self.values[name] not in values for name, values in usual.items())
         return is_unusual or any(name in self.errors for name in ADVANCED)
 
@@ -108,6 +118,8 @@ def blank(catalogue: Catalogue, *, checkpoint: str | None = None, **given: str) 
         "steps": str(own.steps),
         "guidance_scale": number(own.guidance_scale),
         "guidance_rescale": number(own.guidance_rescale),
+        "guidance_start": "0",
+        "guidance_end": "1",
         "sampler": own.sampler,
         "scheduler": Scheduler.NORMAL.value,
         "eta": "0",
@@ -172,16 +184,7 @@ def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _edit_fields(edit: Edit | None) -> dict[str, str]:
-    """What an edit begins from, by the hashes of its files, as fields of the form."""
-    if edit is None:
-        return {}
-    frame = edit.frame
-    return {
-        "image": f"{BY_HASH}{edit.image}",
-        "mask": f"{BY_HASH}{edit.mask}" if edit.mask else "",
-        "frame": f"{frame.x},{frame.y},{frame.width},{frame.height}" if frame else "",
-        **{name: number(value) for name, value in edit.model_dump(mode="json", include=set(SETTINGS)).items()},
-    }
+    return {} if edit is None else {name: number(value) for name, value in fields_of(edit).items()}
 
 
 async def form_fields(request: Request) -> dict[str, str]:
