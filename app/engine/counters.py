@@ -38,7 +38,7 @@ class Counters:
 
     def as_dict(self) -> dict[str, Any]:
         rows_per_call = self.rows_total / self.calls_total if self.calls_total else 0.0
-        return {**asdict(self), "rows_per_call": rows_per_call}
+        return {**asdict(self), "rows_per_call": rows_per_call, "edges": EDGES}
 
     def count_call(self, *, rows: int, padding: int, tasks: int, seconds: float) -> None:
         self.rows_total += rows

@@ -38,16 +38,21 @@ class Ready:
     names: frozenset[str] | None
 
 
-def is_waiting(store: Store) -> bool:
-    """Whether any job could be claimed now."""
+def is_waiting(store: Store, newcomers: bool = False) -> bool:
+    """Whether any job could be claimed now; with `newcomers`, any of an owner who has none running."""
     with store.read() as tx:
-        return leases.waiting(tx)
+        return leases.waiting(tx, newcomers=newcomers)
 
 
-def claim(store: Store, holder: str, lease_ms: int, crowded: Set[str] = frozenset()) -> Lease | None:
-    """Take the next job, None if there is none that may run now; one of a `crowded` checkpoint may not."""
+def claim(
+    store: Store, holder: str, lease_ms: int, crowded: Set[str] = frozenset(), newcomers: bool = False
+) -> Lease | None:
+    """Take the next job, None if there is none that may run now; one of a `crowded` checkpoint may not.
+
+    With `newcomers` only one of an owner who has none running may.
+    """
     with store.note() as tx:
-        return leases.claim(tx, holder, lease_ms, crowded)
+        return leases.claim(tx, holder, lease_ms, crowded, newcomers=newcomers)
 
 
 def ready(status: Mapping[str, Any]) -> Ready:

@@ -34,6 +34,7 @@ RESCUE_SECONDS = 2.0
 SETTLE_SECONDS = 0.02
 SOON_SECONDS = 0.1  # while somebody waits for an engine that starts
 STATUS_SECONDS = 1.0
+WITH_NEWCOMERS = 2
 WRITER_THREADS = 4
 
 log = structlog.get_logger()
@@ -52,6 +53,9 @@ class Engine(Protocol):
 
 class Dispatcher:
     """Carry out up to `settings.concurrency` jobs at a time; `wake` tells that something may have been queued.
+
+    As many again are for owners who have none running, so that nobody waits for a place behind another's many jobs;
+    the engine shares its time between owners.
 
     A checkpoint that is not loaded yet gets few of them, so that its jobs do not take the places of those that could
     run meanwhile. `sha256_of` gives the hash of a checkpoint's file, if that is known, to be kept with its pictures.
@@ -111,21 +115,25 @@ class Dispatcher:
         await self._claim()
 
     async def _claim(self) -> None:
-        if len(self._running) >= self._settings.concurrency:
+        if len(self._running) >= self._settings.concurrency * WITH_NEWCOMERS:
             return
         self._pause = IDLE_SECONDS
-        if not await self._in_order(claims.is_waiting, self._store):
+        if not await self._in_order(claims.is_waiting, self._store, self._is_for_newcomers):
             return
         if (ready := await self._ready()) is None:
             self._pause = SOON_SECONDS
             return
-        while len(self._running) < self._settings.concurrency:
-            crowded = claims.crowded(self._unstarted.values(), ready)
-            lease = await self._in_order(claims.claim, self._store, self._holder, self._lease_ms, crowded)
+        while len(self._running) < self._settings.concurrency * WITH_NEWCOMERS:
+            crowded, newcomers = claims.crowded(self._unstarted.values(), ready), self._is_for_newcomers
+            lease = await self._in_order(claims.claim, self._store, self._holder, self._lease_ms, crowded, newcomers)
             if lease is None:
                 return
             self._unstarted[lease.token] = lease.recipe.checkpoint
             self._running[lease.token] = (lease, asyncio.create_task(self._carry(lease)))
+
+    @property
+    def _is_for_newcomers(self) -> bool:
+        return len(self._running) >= self._settings.concurrency
 
     async def _ready(self) -> claims.Ready | None:
         """Which checkpoints the engine has loaded; None if it is not up."""

@@ -35,16 +35,19 @@ class Lease:
     recipe: Recipe
 
 
-def waiting(tx: Connection) -> bool:
-    """Whether any job could be claimed now."""
-    return tx.execute(select(jobs.c.seq).where(*_in_line()).limit(1)).first() is not None
+def waiting(tx: Connection, *, newcomers: bool = False) -> bool:
+    """Whether any job could be claimed now; with `newcomers`, any of an owner who has none running."""
+    mine = _of_newcomers() if newcomers else ()
+    return tx.execute(select(jobs.c.seq).where(*_in_line(), *mine).limit(1)).first() is not None
 
 
-def claim(tx: Connection, holder: str, lease_ms: int, without: Set[str] = frozenset()) -> Lease | None:
+def claim(
+    tx: Connection, holder: str, lease_ms: int, without: Set[str] = frozenset(), *, newcomers: bool = False
+) -> Lease | None:
     """Take the next job and count the attempt: of the owner with the fewest running, the oldest.
 
-    Jobs of the checkpoints `without` are passed over. None if no job waits, or if the next one or one of this holder's
-    must run alone.
+    Jobs of the checkpoints `without` are passed over, and with `newcomers` those of owners who have one running. None
+    if no job waits, or if the next one or one of this holder's must run alone.
     """
     running = (
         select(jobs.c.owner, func.count().label("count"))
@@ -55,7 +58,7 @@ def claim(tx: Connection, holder: str, lease_ms: int, without: Set[str] = frozen
     candidate = (
         select(jobs.c.seq)
         .outerjoin(running, running.c.owner == jobs.c.owner)
-        .where(*_in_line(), *_of_others(without))
+        .where(*_in_line(), *_of_others(without), *(_of_newcomers() if newcomers else ()))
         .order_by(jobs.c.alone.desc(), func.coalesce(running.c.count, 0), jobs.c.seq)
         .limit(1)
         .scalar_subquery()
@@ -176,6 +179,12 @@ def is_taken_over(tx: Connection, lease: Lease) -> bool:
 
 def _in_line() -> tuple[Any, ...]:
     return jobs.c.status == "queued", or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now_ms())
+
+
+def _of_newcomers() -> tuple[Any, ...]:
+    """The condition that a job's owner has none running."""
+    other = jobs.alias()
+    return (~select(other.c.seq).where(other.c.status == "running", other.c.owner == jobs.c.owner).exists(),)
 
 
 def _of_others(checkpoints: Set[str]) -> list[Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PREFIX = "mezzotint"
@@ -63,10 +64,25 @@ def _engine_families(engine: dict[str, Any]) -> list[Metric]:
         _gauge("engine_up", "Whether the engine is ready for work.", float(engine.get("state") == "ready")),
         _gauge("unet_rows_per_call", "Rows that shared a U-Net call, on average.", metrics.get("rows_per_call", 0)),
         _counter("unet_rows", "Rows sent through the U-Net.", metrics.get("rows_total", 0)),
+        _counter("unet_padding_rows", "Rows asked besides, for equal bits.", metrics.get("padding_total", 0)),
         _counter("unet_calls", "U-Net calls.", metrics.get("calls_total", 0)),
+        *_histogram("unet_call_seconds", "Time of a U-Net call with what belongs to it.", metrics, "call_seconds"),
+        *_histogram(
+            "wait_seconds", "Time from a job's arrival at the engine to its first step.", metrics, "wait_seconds"
+        ),
         _counter("step_seconds", "Time spent in denoising steps.", metrics.get("step_seconds_total", 0)),
         _counter("steps", "Denoising steps.", metrics.get("steps_total", 0)),
     ]
+
+
+def _histogram(name: str, text: str, metrics: dict[str, Any], key: str) -> list[Metric]:
+    """The engine's histogram under `key`, if it tells one."""
+    found = metrics.get(key)
+    if not found:
+        return []
+    edges = [*map(str, metrics["edges"]), "+Inf"]
+    buckets = list(zip(edges, itertools.accumulate(found["counts"]), strict=True))
+    return [HistogramMetricFamily(f"{PREFIX}_{name}", text, buckets=buckets, sum_value=found["total"])]
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -158,6 +158,9 @@ class FakeEngine:
                     "rows_per_call": 2.0,
                     "step_seconds_total": steps * self.step_delay,
                     "steps_total": steps,
+                    "padding_total": steps,
+                    "edges": [0.1, 1.0],
+                    "call_seconds": {"counts": [steps, 1, 1], "total": 4.5},
                 },
             }
         )

@@ -275,3 +275,18 @@ def test_a_process_that_slept_through_its_lease_publishes_nothing(house: House) 
     with pytest.raises(LeaseLost), house.store.write() as tx:
         leases.finish(tx, sleeper, "late")
     house.assert_each_done_once()
+
+
+def test_a_newcomer_finds_a_place_while_another_has_taken_all(tmp_path: Path, engine: FakeEngine) -> None:
+    engine.step_delay = SLOW
+    house = House(tmp_path / "data", engine, concurrency=2)
+    queue(house.store, "greedy", *[recipe(seed, steps=STEPS) for seed in range(6)])
+
+    async def ask() -> None:
+        await asyncio.to_thread(queue, house.store, "polite", recipe(99, steps=STEPS))
+
+    house.while_dispatching(
+        house.until(lambda: engine.running == 2), ask, house.until(lambda: engine.running == 3), house.hurry
+    )
+    house.store.close()
+    assert 99 in {made.seed for made in engine.started[:3]}

@@ -240,3 +240,18 @@ def test_only_the_file_lock_tells_that_a_process_has_ended(store: Store) -> None
     assert claims.rescue(stranger, "there", frozenset(), MAX_ATTEMPTS) == 1
     assert stranger.holders.dead() == []
     stranger.close()
+
+
+def test_places_for_newcomers_go_to_owners_who_have_none_running(store: Store) -> None:
+    queue(store, "alice", *[recipe(seed) for seed in range(3)])
+    must_claim(store)
+    with store.write() as tx:
+        assert not leases.waiting(tx, newcomers=True)
+        assert leases.claim(tx, "us", 30_000, newcomers=True) is None
+    queue(store, "bob", recipe(), recipe(2))
+    with store.write() as tx:
+        assert leases.waiting(tx, newcomers=True)
+        lease = leases.claim(tx, "us", 30_000, newcomers=True)
+        assert lease is not None
+        assert lease.owner == "bob"
+        assert leases.claim(tx, "us", 30_000, newcomers=True) is None
