@@ -3,6 +3,7 @@
 
 import { inWords } from "./frame.js";
 
+const WHOLE = "Nothing is masked, so the whole picture will be reworked, as far as the strength lets it.";
 const QUIET_MS = 350; // several changes in a row are said once
 const SAVED = {
   saved: "Saved",
@@ -32,7 +33,7 @@ export class Status {
     const covers = coverageInWords(share);
     const reaches = inWords(frame, picture);
     this.#write("[data-about]", [`${picture.width} × ${picture.height}`, covers, reaches && `frame ${frame.width} × ${frame.height}`].filter(Boolean).join(" · "));
-    this.#write("[data-effect]", effect(share, reaches));
+    this.#write("[data-effect]", effect(share, reaches, frame));
     this.#root.querySelector("[data-picture]").setAttribute("aria-label", `Picture, ${picture.width} by ${picture.height} pixels. ${covers}. ${reaches ? `The frame ${reaches}.` : ""}`);
     this.#root.querySelector("[data-act=undo]").disabled = !history.canUndo;
     this.#root.querySelector("[data-act=redo]").disabled = !history.canRedo;
@@ -85,9 +86,11 @@ function coverageInWords(share) {
 }
 
 /** What pressing Generate would do. */
-function effect(share, reaches) {
+function effect(share, reaches, { width, height }) {
+  const lost = reaches.match(/cuts off .*/);
+  const loss = lost ? ` The result, ${width} × ${height}, ${lost[0]}.` : "";
   const inside = share === 0 ? "" : share === 1 ? "paint the whole picture anew" : "paint the masked part anew and leave the rest untouched";
   const outside = reaches.includes("adds") ? "paint on beyond the edge" : "";
   const acts = [inside, outside].filter(Boolean).join(", and ");
-  return acts ? `This will ${acts}.` : "Nothing is masked, so the whole picture will be reworked, as far as the strength lets it.";
+  return (acts ? `This will ${acts}.` : WHOLE) + loss;
 }

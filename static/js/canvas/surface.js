@@ -1,13 +1,15 @@
 // What is painted on the stage: the picture, or a candidate in its place, on one canvas, and the mask above it on
 // another. A change of the mask repaints the rectangle that it touched and no more. Knows no tool and no server.
 
-import { hatchTile } from "./hatch.js";
+import { dashTile, hatchTile } from "./hatch.js";
 import { zoomOf } from "./place.js";
 import { overlap, rect, union, whole } from "./rect.js";
 
 const ALPHA = 3; // byte of a pixel
 const CRISP = 2; // device pixels for a pixel of the picture, from which on pixels are shown as squares
 const OUTLINE = 1.5; // stage pixels
+const LEAST = 72; // opacity of what is masked ever so little: it is repainted too, so it must be seen
+const SEEN = Uint8Array.from({ length: 256 }, (_, byte) => byte && Math.round(LEAST + (byte * (255 - LEAST)) / 255));
 const SPILL = 2; // pixels around a rectangle that scaling may touch
 
 export class Surface {
@@ -17,6 +19,7 @@ export class Surface {
   #maskCanvas = null;
   #maskPen = null;
   #overlay;
+  #dashes = null;
   #pattern = null;
   #picture;
   #ratio = 1;
@@ -46,6 +49,7 @@ export class Surface {
     }
     const color = getComputedStyle(this.#overlay.canvas).color;
     this.#pattern = this.#overlay.createPattern(hatchTile(color, this.#ratio), "repeat");
+    this.#dashes = this.#overlay.createPattern(dashTile(this.#ratio), "repeat");
     this.repaint();
   }
 
@@ -103,7 +107,7 @@ export class Surface {
   #upload(area) {
     const pixels = new ImageData(area.width, area.height);
     const bytes = this.#mask.read(area);
-    for (let at = 0; at < bytes.length; at++) pixels.data[4 * at + ALPHA] = bytes[at];
+    for (let at = 0; at < bytes.length; at++) pixels.data[4 * at + ALPHA] = SEEN[bytes[at]];
     this.#maskPen.putImageData(pixels, area.x, area.y);
   }
 
@@ -145,7 +149,7 @@ export class Surface {
     if (this.#style === "hatch") this.#stamp(pen, area);
     pen.globalCompositeOperation = "source-in";
     pen.resetTransform();
-    pen.fillStyle = this.#style === "outline" ? getComputedStyle(pen.canvas).color : this.#anchored();
+    pen.fillStyle = this.#anchored(this.#style === "outline" ? this.#dashes : this.#pattern);
     pen.fillRect(area.x, area.y, area.width, area.height);
     pen.restore();
   }
@@ -173,8 +177,8 @@ export class Surface {
   }
 
   /** The hatching, fixed to the plane so that it does not swim while the plane is moved. */
-  #anchored() {
-    this.#pattern.setTransform(new DOMMatrix([1, 0, 0, 1, this.#view.x * this.#ratio, this.#view.y * this.#ratio]));
-    return this.#pattern;
+  #anchored(pattern) {
+    pattern.setTransform(new DOMMatrix([1, 0, 0, 1, this.#view.x * this.#ratio, this.#view.y * this.#ratio]));
+    return pattern;
   }
 }

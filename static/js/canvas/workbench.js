@@ -211,9 +211,8 @@ export class Workbench {
   }
 
   #showShape(points) {
-    const shape = this.#root.querySelector("[data-shape]");
     const places = points.map((point) => this.view.toStage(point)).map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`);
-    shape.setAttribute("points", places.join(" "));
+    for (const shape of this.#root.querySelectorAll("[data-shape]")) shape.setAttribute("points", places.join(" "));
   }
 
   /** What was fitted stays fitted; otherwise what is in the middle of the stage stays in the middle. */
