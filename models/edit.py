@@ -53,9 +53,11 @@ class Edit(BaseModel):
 
     `mask` is as large as the image; white is repainted, grey in part (arXiv:2306.00950). What lies beyond the image,
     or is transparent in it, is always repainted; without a mask and within the image, all is. `strength` is the share
-    of the steps that are taken (arXiv:2108.01073); `grow` and `mask_blur` are in pixels. Outside the grown mask the
-    new image has the old one's pixels. `only_masked` works on the mask's surroundings alone, `padding` pixels more on
-    each side, at `work_width` x `work_height` (the checkpoint's native size where they are absent).
+    of the steps that are taken (arXiv:2108.01073); `grow`, `overlap` and `mask_blur` are in pixels. Outside the mask,
+    grown by `grow`, the new image has the old one's pixels; next to what lies beyond the image `overlap` pixels of it
+    are repainted, the less the farther within, at most a quarter of what the frame shows of its shorter side.
+    `only_masked` works on the mask's surroundings alone, `padding` pixels more on each side, at `work_width` x
+    `work_height` (the checkpoint's native size where they are absent).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -64,8 +66,9 @@ class Edit(BaseModel):
     mask: Sha256 | None = None
     frame: Frame | None = None
     strength: Share = 0.75
-    mask_blur: Annotated[int, Field(ge=0, le=64)] = 4
-    grow: Annotated[int, Field(ge=0, le=256)] = 8
+    mask_blur: Annotated[int, Field(ge=0, le=64)] = 6
+    grow: Annotated[int, Field(ge=0, le=256)] = 12
+    overlap: Annotated[int, Field(ge=0, le=256)] = 32
     only_masked: bool = False
     padding: Annotated[int, Field(ge=0, le=512)] = 32
     work_width: Side | None = None

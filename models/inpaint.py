@@ -13,7 +13,7 @@ from models.conditioning import conditioning
 from models.crop import Box, surroundings
 from models.denoise import Showing
 from models.edit import Edit, MaskedContent
-from models.masks import cells, grown, ramp
+from models.masks import cells, faded, grown, ramp
 from models.match import match_colours
 from models.noise import NoiseSource
 from models.recipe import Recipe
@@ -38,14 +38,17 @@ class Work:
 
 
 def inpaint(recipe: Recipe, model: ModelFacts, edit: Edit, scene: Scene) -> Job:
-    """Repaint the scene's mask, grown by `edit.grow`; outside it the pixels are those of the scene.
+    """Repaint the scene's mask, grown by `edit.grow`, and what lies beyond the image, with `edit.overlap` of it.
+
+    Outside of that the pixels are those of the scene.
 
     Encodes the prompts, then the picture, then, for an inpainting U-Net, the masked picture. Draws latent noise under
     the mask if that was asked for, the initial noise, and then what the sampler draws. No step, no change.
     """
     if steps_taken(recipe.steps, edit.strength) == 0:
         return scene.content
-    mask = grown(scene.mask, edit.grow)
+    within = grown(torch.where(scene.beyond, 0.0, scene.mask), edit.grow)
+    mask = torch.maximum(within, faded(scene.beyond, min(edit.overlap, scene.shorter_side // 4)))
     box, height, width = _place(edit, mask, model.config)
     work = _work(scene, box, mask, height, width, model.config.vae_factor)
     painted = yield from repaint(recipe, model, edit, work)

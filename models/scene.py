@@ -25,12 +25,14 @@ class Scene:
 
     `known` (1, 1, H, W) bool says where there were; `mask` (1, 1, H, W) 0..1 where they may change, and all that was
     not known may. `content` is what the network begins from, which differs from `pixels` under the mask alone.
+    `beyond` (1, 1, H, W) bool is where the frame shows nothing of the image.
     """
 
     pixels: Tensor
     content: Tensor
     known: Tensor
     mask: Tensor
+    beyond: Tensor
 
     @cached_property
     def is_unchanged(self) -> bool:
@@ -39,6 +41,12 @@ class Scene:
     @cached_property
     def is_all_new(self) -> bool:
         return bool((self.mask >= 1).all())
+
+    @cached_property
+    def shorter_side(self) -> int:
+        """Of the image, as far as the frame shows it."""
+        shown = ~self.beyond
+        return int(min(shown.any(3).sum(), shown.any(2).sum()))
 
 
 def scene_of(recipe: Recipe, edit: Edit, inputs: Mapping[str, Tensor]) -> Scene:
@@ -52,26 +60,24 @@ def scene_of(recipe: Recipe, edit: Edit, inputs: Mapping[str, Tensor]) -> Scene:
         raise ValueError(f"edit.mask is {_size(mask)}, the image is {_size(image)}; they must be of one size")
     pixels, known = _colours(image), _is_opaque(image)
     white = (~known).float() if mask is None else torch.maximum(_luminance(mask), (~known).float())
+    beyond = torch.zeros_like(known)
     if edit.frame is not None:
-        pixels, known, white = _framed(pixels, known, white, edit.frame)
+        pixels, known, white, beyond = _framed(pixels, known, white, edit.frame)
     elif image.shape[:2] != (recipe.height, recipe.width):
         height, width = recipe.height, recipe.width
         pixels, white = lanczos(pixels, height, width).clamp(-1, 1), largest(white, height, width)
         known = largest((~known).float(), height, width) == 0
+        beyond = torch.zeros_like(known)
     if mask is None and not bool((white > 0).any()):
         white = torch.ones_like(white)
-    return _filled(pixels, known, white, edit, recipe.seed)
-
-
-def _filled(pixels: Tensor, known: Tensor, white: Tensor, edit: Edit, seed: int) -> Scene:
-    whole = infill(pixels, known, edit.infill, seed)
+    whole = infill(pixels, known, edit.infill, recipe.seed)
     content = whole
     if edit.masked_content is MaskedContent.FILL:
-        content = infill(pixels, known & (white == 0), edit.infill, seed)
-    return Scene(whole, content, known, white)
+        content = infill(pixels, known & (white == 0), edit.infill, recipe.seed)
+    return Scene(whole, content, known, white, beyond)
 
 
-def _framed(pixels: Tensor, known: Tensor, white: Tensor, frame: Frame) -> tuple[Tensor, Tensor, Tensor]:
+def _framed(pixels: Tensor, known: Tensor, white: Tensor, frame: Frame) -> tuple[Tensor, ...]:
     height, width = known.shape[2:]
     if frame.x >= width or frame.y >= height or frame.x + frame.width <= 0 or frame.y + frame.height <= 0:
         raise ValueError(f"edit.frame shows nothing of the image, which is {width} x {height}")
@@ -80,6 +86,7 @@ def _framed(pixels: Tensor, known: Tensor, white: Tensor, frame: Frame) -> tuple
         F.pad(pixels, pad),
         F.pad(known.float(), pad) > 0,
         F.pad(white, pad, value=1.0),
+        F.pad(torch.zeros_like(white), pad, value=1.0) > 0,
     )
 
 

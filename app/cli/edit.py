@@ -18,8 +18,11 @@ SIDES = ("left", "top", "right", "bottom")
 OPTIONS = {
     "strength": "0 to 1; the share of the steps that are taken: 0 changes nothing, 1 keeps nothing",
     "grow": "pixels around the mask that are repainted with it",
-    "mask_blur": "pixels over which the repainted part fades in",
+    "overlap": "pixels of the picture that are repainted where the frame goes beyond it",
+    "mask_blur": "half of the pixels over which the repainted part fades in",
     "padding": "with --only-masked: pixels around the mask that the network sees",
+    "work_width": "with --only-masked: the width at which that is done; the checkpoint's own by default",
+    "work_height": "as --work-width",
     "frame": "X,Y,WIDTH,HEIGHT of what the new picture shows, in pixels of --image",
 }
 CHOICES = {"infill": Infill, "masked_content": MaskedContent}
@@ -33,6 +36,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mask", type=Path, metavar="FILE", help="repaint only what is white in this one")
     group.add_argument("--scale-mask", action="store_true", help="scale a mask of another size to that of --image")
     group.add_argument("--only-masked", action="store_true", help="work on the surroundings of the mask, at full size")
+    group.add_argument("--no-color-match", action="store_true", help="leave the colours of what is new as they come")
     group.add_argument(
         "--outpaint",
         type=_sides,
@@ -52,6 +56,8 @@ def given_fields(arguments: argparse.Namespace) -> dict[str, str]:
         fields["only_masked"] = "true"
     if arguments.scale_mask:
         fields["scale_mask"] = "true"
+    if arguments.no_color_match:
+        fields["color_match"] = "false"
     return fields
 
 

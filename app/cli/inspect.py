@@ -12,6 +12,7 @@ from app.cli.flags import add_settings, settings_of
 from app.services.catalogue import Catalogue
 from app.services.errors import InvalidInput
 from app.services.restore import Inspection, inspect
+from app.storage.files import ImageFiles
 
 
 def main(argv: list[str]) -> int:
@@ -23,10 +24,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="as JSON, one object a line")
     add_settings(parser, ("checkpoint", "data"))
     arguments = parser.parse_args(argv)
-    catalogue, status = Catalogue(settings_of(parser, arguments)), 0
+    settings, status = settings_of(parser, arguments), 0
+    catalogue, files = Catalogue(settings), ImageFiles(settings.images)
     for path in arguments.file:
         try:
-            found = inspect(catalogue, path.read_bytes())
+            found = inspect(catalogue, path.read_bytes(), files.has)
         except (OSError, InvalidInput) as error:
             print(f"{path}: {error}", file=sys.stderr)
             status = 1

@@ -86,6 +86,12 @@ def keep(store: Store, tx: Connection, owner: str, found: Sources) -> None:
         raise Conflict("The picture to begin from was deleted meanwhile.")
 
 
+def is_kept(store: Store, owner: str, sha256: str) -> bool:
+    """Whether a request of this owner may name this file by its hash, and it is there."""
+    with store.read() as tx:
+        return references.is_of(tx, owner, sha256) and store.files.has(sha256)
+
+
 def whole(width: int, height: int) -> Frame:
     """The frame that shows all of a picture, but for what is beyond a multiple of 8; at least 64, at most 2048 a side.
 
@@ -154,7 +160,8 @@ def _own(store: Store, owner: str, named: str, name: str) -> _Base:
         is_known = row is not None or (by_hash is not None and references.is_of(tx, owner, by_hash.group(1)))
     sha256 = row.sha256 if row else by_hash.group(1) if by_hash else ""
     if not is_known:
-        raise _wrong(name, "There is no such image of yours.")
+        remedy = " It may be deleted; upload it again." if by_hash else ""
+        raise _wrong(name, f"There is no such image of yours.{remedy}")
     try:
         width, height = _size(store.files.find(sha256))
     except (FileNotFoundError, ValueError) as error:

@@ -7,10 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from models.edit import Frame, Infill, MaskedContent
+from models.edit import Edit, Frame, Infill, MaskedContent, Side
 
+BY_HASH = "sha256:"
 MAX_BASE64 = 30_000_000  # characters; more than the largest file has
-SETTINGS = ("strength", "mask_blur", "grow", "only_masked", "padding", "infill", "masked_content")
+SETTINGS = (
+    *("strength", "mask_blur", "grow", "overlap", "only_masked", "padding", "work_width", "work_height"),
+    *("infill", "masked_content", "color_match"),
+)
 
 
 def _frame(value: Any) -> Any:
@@ -26,6 +30,22 @@ def _frame(value: Any) -> Any:
     if len(numbers) != 4:
         raise ValueError("must be four numbers: x,y,width,height")
     return dict(zip(("x", "y", "width", "height"), numbers, strict=True))
+
+
+def _default(name: str) -> Any:
+    return Edit.model_fields[name].default
+
+
+def fields_of(edit: Edit) -> dict[str, Any]:
+    """What an edit begins from, by the hashes of its files, and how, as fields of a request that asks for it again."""
+    frame = edit.frame
+    named = {
+        "image": f"{BY_HASH}{edit.image}",
+        "mask": f"{BY_HASH}{edit.mask}" if edit.mask else None,
+        "frame": f"{frame.x},{frame.y},{frame.width},{frame.height}" if frame else None,
+        **edit.model_dump(mode="json", include=set(SETTINGS)),
+    }
+    return {name: value for name, value in named.items() if value is not None}
 
 
 Source = Annotated[str, StringConstraints(min_length=1, max_length=MAX_BASE64)]
@@ -49,24 +69,40 @@ class EditFields(BaseModel):
     )
     scale_mask: bool = Field(False, description="Scale a mask of another size instead of refusing it.")
     strength: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        None, description="The share of the steps that are taken: 0 changes nothing, 1 keeps nothing. 0.75 if left out."
+        None,
+        description="The share of the steps that are taken: 0 changes nothing, 1 keeps nothing. "
+        f"{_default('strength')} if left out.",
     )
     frame: Annotated[Frame, BeforeValidator(_frame)] | None = Field(
         None,
         description="What the new image shows, in pixels of `image`; what lies beyond that is outpainted. All of it, "
         "down to a multiple of 8, if left out. In multipart: x,y,width,height.",
     )
-    mask_blur: Annotated[int, Field(ge=0, le=64)] | None = Field(None, description="Pixels; 4 if left out.")
+    mask_blur: Annotated[int, Field(ge=0, le=64)] | None = Field(
+        None, description=f"Half of the pixels over which the new fades in; {_default('mask_blur')} if left out."
+    )
     grow: Annotated[int, Field(ge=0, le=256)] | None = Field(
-        None, description="By how many pixels more than the mask is repainted; 8 if left out."
+        None, description=f"By how many pixels more than the mask is repainted; {_default('grow')} if left out."
+    )
+    overlap: Annotated[int, Field(ge=0, le=256)] | None = Field(
+        None,
+        description="How many pixels of the picture are repainted where the frame goes beyond it, the less the farther "
+        f"within, at most a quarter of its shorter side; {_default('overlap')} if left out.",
     )
     only_masked: bool | None = Field(None, description="Work on the surroundings of the mask alone, at full size.")
     padding: Annotated[int, Field(ge=0, le=512)] | None = Field(
-        None, description="How far these surroundings go, in pixels; 32 if left out."
+        None, description=f"How far these surroundings go, in pixels; {_default('padding')} if left out."
     )
+    work_width: Side | None = Field(
+        None, description="With `only_masked`: the width at which that is done; the checkpoint's own if left out."
+    )
+    work_height: Side | None = Field(None, description="As `work_width`.")
     infill: Annotated[Infill, Field(strict=False)] | None = Field(None, description="What outpainting begins from.")
     masked_content: Annotated[MaskedContent, Field(strict=False)] | None = Field(
         None, description="What stands under the mask at first."
+    )
+    color_match: bool | None = Field(
+        None, description="Bring the colours of what is new into line with what is around it; done if left out."
     )
 
     @property

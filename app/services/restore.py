@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,11 @@ from app.metadata.read import Reading, read
 from app.metadata.xmp import COMPOSITE, TRAINED
 from app.services import client_options
 from app.services.catalogue import Catalogue
+from app.services.edit_request import fields_of
 from app.services.errors import InvalidInput
 from app.services.request import JobRequest
 from models.checkpoint.facts import CheckpointFacts
+from models.edit import Edit
 from models.recipe import Recipe, explain
 from models.sampler_names import SAMPLERS, SCHEDULERS, scheduler_of, split
 
@@ -50,8 +52,11 @@ class Inspection:
     impossible: dict[str, str] = field(default_factory=dict)
 
 
-def inspect(catalogue: Catalogue, content: bytes) -> Inspection:
-    """Say what a PNG, JPEG or WebP file tells. Raises `InvalidInput` for any other file."""
+def inspect(catalogue: Catalogue, content: bytes, is_kept: Callable[[str], bool] = lambda _sha256: False) -> Inspection:
+    """Say what a PNG, JPEG or WebP file tells. Raises `InvalidInput` for any other file.
+
+    `is_kept` says of the SHA-256 of a file that an edit began from whether whoever asks may begin from it again.
+    """
     reading = read(content)
     if reading is None:
         raise InvalidInput([{"field": "file", "message": "This is no PNG, JPEG or WebP file."}])
@@ -64,7 +69,7 @@ def inspect(catalogue: Catalogue, content: bytes) -> Inspection:
         reading.text,
     )
     if reading.recipe is not None:
-        _take(catalogue, found, _of_recipe(found, reading.recipe))
+        _take(catalogue, found, _of_recipe(found, reading.recipe, is_kept))
     elif reading.found is not None:
         found.unknown.update(reading.found.unknown)
         _take(catalogue, found, _of_found(found, reading.found))
@@ -77,14 +82,23 @@ def _program(reading: Reading) -> str | None:
     return reading.found.program if reading.found else None
 
 
-def _of_recipe(found: Inspection, recipe: Recipe) -> dict[str, Any]:
+def _of_recipe(found: Inspection, recipe: Recipe, is_kept: Callable[[str], bool]) -> dict[str, Any]:
     fields = recipe.model_dump(mode="json", exclude={"edit", "hires"}, exclude_none=True)
     if recipe.edit is not None:
-        found.impossible["edit"] = "It was made from another picture, which is not in this file."
+        lacking = [named for named, sha256 in _inputs(recipe.edit).items() if not is_kept(sha256)]
+        if lacking:
+            found.impossible["edit"] = f"The {' and the '.join(lacking)} that it was made from cannot be found here."
+        else:
+            fields |= fields_of(recipe.edit)
     if recipe.hires is not None:
         hires = recipe.hires.model_dump(mode="json", exclude_none=True)
         fields |= {f"hires_{name}": value for name, value in hires.items()}
     return fields
+
+
+def _inputs(edit: Edit) -> dict[str, str]:
+    files = {"picture": edit.image, "mask": edit.mask}
+    return {named: sha256 for named, sha256 in files.items() if sha256 is not None}
 
 
 def _of_found(found: Inspection, told: Found) -> dict[str, Any]:

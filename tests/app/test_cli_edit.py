@@ -9,6 +9,9 @@ from PIL import Image, ImageChops
 
 from app.cli import generate
 from app.metadata.read import read_recipe
+from app.services import pictures
+from app.services.edit_request import SETTINGS
+from app.storage.files import ImageFiles
 from models.edit import Frame, Infill
 from models.recipe import Recipe
 from tests.api.picturing import encoded, mask
@@ -84,3 +87,49 @@ def test_a_wrong_flag_is_named(
 ) -> None:
     filled = [flag.format(folder=picture.parent) for flag in flags]
     assert said in refusal(generate.main, ["a lake", *filled, f"--checkpoint={tiny_checkpoint}"], capsys)
+
+
+def test_all_that_the_api_takes_of_an_edit_has_a_flag(picture: Path, tiny_checkpoint: Path) -> None:
+    flags = ("--only-masked", "--work-width=64", "--work-height=72", "--overlap=9", "--no-color-match")
+    recipe, _ = edited(picture, tiny_checkpoint, f"--mask={picture.with_name('m.png')}", *flags)
+    edit = recipe.edit
+    assert edit is not None
+    assert (edit.work_width, edit.work_height, edit.overlap, edit.color_match) == (64, 72, 9, False)
+    names = {name.replace("_", "-") for name in SETTINGS}
+    said = generate._parser().format_help()
+    assert [name for name in names if f"--{name}" not in said and f"--no-{name}" not in said] == []
+
+
+def test_a_picture_that_was_edited_is_made_again_from_its_file_alone(
+    picture: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = picture.with_name("m.png")
+    edited(picture, tiny_checkpoint, f"--mask={mask}", "--strength=0.9")
+    out, again, data = tmp_path / "out.png", tmp_path / "again.png", tmp_path / "data"
+    common = [f"--again={out}", f"--output={again}", f"--checkpoint={tiny_checkpoint}", f"--data={data}", "--quiet"]
+    assert "sha256:" in refusal(generate.main, common, capsys)  # of a picture that is not in the data folder
+    assert "This is not the mask" in refusal(
+        generate.main, [*common, f"--image={picture}", f"--mask={picture}"], capsys
+    )
+    assert generate.main([*common, f"--image={picture}", f"--mask={mask}"]) == 0
+    assert again.read_bytes() == out.read_bytes()
+
+    files = ImageFiles(data / "images")  # where a server keeps what its edits began from
+    files.put(pictures.image(picture.read_bytes(), "image").png)
+    files.put(pictures.mask(mask.read_bytes(), "mask", *SIZE).png)
+    again.unlink()
+    assert generate.main(common) == 0
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_what_is_made_again_is_not_asked_for_otherwise(
+    picture: Path, tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited(picture, tiny_checkpoint)
+    out = picture.with_name("out.png")
+    for flags, said in (
+        ([f"--again={out}", "--steps=3"], "--steps: The recipe of --again says this already"),
+        ([f"--again={picture}"], "holds no recipe"),
+        ([], "PROMPT"),
+    ):
+        assert said in refusal(generate.main, flags, capsys)

@@ -113,12 +113,22 @@ def test_strength_0_changes_nothing_but_fills_what_was_not_there(image: Tensor, 
 
 @pytest.mark.parametrize("infill", list(Infill))
 def test_outpainting_keeps_the_image_but_for_the_overlap(image: Tensor, infill: Infill) -> None:
-    wanted = recipe(frame=frame_of(-24, -16, 144, 120), grow=8, infill=infill, strength=1)
+    wanted = recipe(frame=frame_of(-24, -16, 144, 120), grow=40, overlap=8, infill=infill, strength=1)
     found = made(wanted, {IMAGE: image})
     inside = found[16 : 16 + HEIGHT, 24 : 24 + WIDTH]
     assert torch.equal(inside[9:-9, 9:-9], image[9:-9, 9:-9])
     assert (found[:16] != 0).any()
     assert not torch.equal(inside[:4], image[:4])
+
+
+def test_next_to_what_is_outpainted_a_picture_changes_less_the_farther_within(image: Tensor) -> None:
+    toy, wanted = Toy(), recipe(frame=frame_of(0, 0, 160, HEIGHT), overlap=64, strength=1, recipe={"steps": 10})
+    calls = asked(wanted, {IMAGE: image}, toy)
+    latents = toy.answer([EncodeImage(from_rgb(image))])[0]
+    denoised = [call.denoised for call in calls if isinstance(call, Predict) and call.denoised is not None]
+    kept = torch.stack([(one[..., :12] == latents).all(1)[0, 5] for one in denoised]).sum(0).tolist()
+    assert kept == [9] * 10 + [5, 1]  # of nine; a quarter of 80 pixels is 20, which is three cells
+    assert torch.equal(made(wanted, {IMAGE: image})[:, : WIDTH - 20], image[:, : WIDTH - 20])
 
 
 def test_a_frame_within_the_image_is_image_to_image_of_that_part(image: Tensor) -> None:

@@ -121,7 +121,7 @@ def test_no_side_and_no_corner_is_outpainted_otherwise(x: int, y: int, overlap: 
     """The picture is the same on all sides, so the scores are those of the rim alone."""
     frame = {"x": x, "y": y, "width": SIDE, "height": SIDE}
     plain = torch.full((1, 3, SIDE, SIDE), 0.2)
-    found = edited(Painter(plain + WRONG), plain, edit={"frame": frame, "grow": overlap, "strength": 1})
+    found = edited(Painter(plain + WRONG), plain, edit={"frame": frame, "overlap": overlap, "strength": 1})
     assert (found - plain).abs().max() * 127.5 <= MAX_STEP
 
 

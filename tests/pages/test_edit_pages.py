@@ -102,6 +102,17 @@ def test_a_stranger_cannot_make_an_edit_again(alice: TestClient, charlie: TestCl
     assert (page.status_code, "There is no such image of yours" in page.text) == (422, True)
 
 
+def test_the_file_of_an_edit_fills_the_form_where_its_picture_is_kept(alice: TestClient, charlie: TestClient) -> None:
+    image = edited(alice, uploaded(alice)["id"])["image"]
+    png = alice.get(image["url"]).content
+    found = hidden_fields(alice.post("/inspect", files={"file": ("a.png", png, "image/png")}).text)
+    assert found["mask"].startswith("sha256:")
+    assert found == hidden_fields(alice.get(f"/?image={image['id']}").text)
+    page = charlie.post("/inspect", files={"file": ("a.png", png, "image/png")}).text
+    assert "The picture and the mask that it was made from cannot be found here." in page
+    assert hidden_fields(page).get("image", "") == ""
+
+
 def test_deleting_says_what_stays(alice: TestClient) -> None:
     root = uploaded(alice)["id"]
     assert "What was made from it stays" not in alice.get(f"/images/{root}/delete").text

@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from starlette.datastructures import UploadFile
 
-from app.services import restore
+from app.services import edit, restore
 from app.services.errors import InvalidInput
 from app.services.restore import Inspection
 from app.web.dependencies import CatalogueDep, EngineStatusDep, Owner, StoreDep
@@ -33,7 +33,7 @@ async def inspect(
         raise InvalidInput([{"field": "file", "message": "Choose a picture: a PNG, JPEG or WebP file."}])
 
     def answer() -> HTMLResponse:
-        found = restore.inspect(catalogue, content)
+        found = restore.inspect(catalogue, content, lambda sha256: edit.is_kept(store, owner, sha256))
         form = _filled(catalogue, found)
         if not is_fragment(request):
             return studio.page_of(request, store, owner, engine, form, inspection=found)

@@ -184,7 +184,11 @@ def _texts(fields: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _edit_fields(edit: Edit | None) -> dict[str, str]:
-    return {} if edit is None else {name: number(value) for name, value in fields_of(edit).items()}
+    if edit is None:
+        return {}
+    words = {False: "false", True: "true"}  # off is said too: it is not what is usual of all of them
+    fields = fields_of(edit).items()
+    return {name: words[value] if isinstance(value, bool) else number(value) for name, value in fields}
 
 
 async def form_fields(request: Request) -> dict[str, str]:

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.services import gallery, generate, prompts, share
 from app.services.catalogue import Catalogue
+from app.services.edit_request import BY_HASH
 from app.services.entries import Download
 from app.services.errors import InvalidInput
 from app.web import programs
@@ -92,7 +93,7 @@ def _filled(request: Request, store: StoreDep, catalogue: CatalogueDep, owner: s
     query = request.query_params
     recipe = None
     image_id = query.get("image", "")
-    is_edit = image_id.startswith(recipe_form.BY_HASH)  # the form itself asks, for another checkpoint's defaults
+    is_edit = image_id.startswith(BY_HASH)  # the form itself asks, for another checkpoint's defaults
     if image_id and not is_edit:
         recipe = gallery.image(store, programs.owner_of(request, store, owner, image_id), image_id).recipe
     elif job_id := query.get("job"):
