@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from app.services import pictures
 from app.services.edit import Sources
-from app.services.errors import InvalidInput
+from app.services.errors import InvalidInput, ServiceError
 from models.edit import Edit
 from models.recipe import explain
 
@@ -33,10 +33,10 @@ class ResizeMode(IntEnum):
 
 
 def decoded(text: str, field: str) -> Image.Image:
-    """Return the picture in base64 or a data URI, in RGB, or RGBA where it is transparent. Raises `InvalidInput`."""
+    """Return the picture in base64 or a data URI, in RGB, or RGBA where it is transparent. Raises `ServiceError`."""
     if text[:5].lower() in ("http:", "https"):
         message = "This server fetches nothing from elsewhere; send the picture itself, in base64."
-        raise InvalidInput([{"field": field, "message": message}])
+        raise ServiceError(422, "remote_urls_disabled", message, field=field)
     return decoded_file(pictures.from_base64(text, field), field)
 
 

@@ -71,6 +71,12 @@ def owner_of(store: Store, key: str) -> str | None:
         return api_keys.owner_of(tx, _hash(key))
 
 
+def has_ended(store: Store, owner: str) -> bool:
+    """Whether an owner is a key that has been revoked."""
+    with store.read() as tx:
+        return api_keys.is_revoked(tx, owner)
+
+
 def are_in_use(store: Store) -> bool:
     """Whether any key is valid: from then on a wrong one is refused, also where none is needed."""
     with store.read() as tx:

@@ -27,6 +27,12 @@ def owner_of(tx: Connection, key_hash: str) -> str | None:
     return tx.execute(select(api_keys.c.owner).where(valid)).scalar_one_or_none()
 
 
+def is_revoked(tx: Connection, owner: str) -> bool:
+    """Whether this owner is that of a key that has been revoked."""
+    ended = (api_keys.c.owner == owner) & api_keys.c.revoked_at.is_not(None)
+    return tx.execute(select(api_keys.c.id).where(ended).limit(1)).first() is not None
+
+
 def any_valid(tx: Connection) -> bool:
     """Whether there is a key that has not been revoked."""
     return tx.execute(select(api_keys.c.id).where(api_keys.c.revoked_at.is_(None)).limit(1)).first() is not None

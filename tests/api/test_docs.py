@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.web.pages.docs import TITLES
+from app.web.pages.docs import TITLES, dialects
 from models.recipe import Sampler
 
 PROMISED = {
@@ -110,3 +110,18 @@ def test_every_example_of_a_request_is_accepted(alice: TestClient, schema: dict[
     assert len(examples) == 3
     for example in examples:
         assert alice.post("/api/jobs", json={**example, "steps": 1}).status_code == 202
+
+
+def test_the_page_lists_the_interfaces_of_others_route_by_route(alice: TestClient) -> None:
+    listed = {(dialect.id, address): text for dialect in dialects() for address, text in dialect.routes}
+    assert all(listed.values()), "each says what it does"
+    page = alice.get("/docs").text
+    for name, address in (
+        ("a1111", "POST /sdapi/v1/txt2img"),
+        ("a1111", "GET /sdapi/v1/options"),
+        ("a1111", "POST /internal/progress"),
+        ("openai", "POST /v1/images/edits"),
+        ("openai", "GET /v1/models/{model}"),
+    ):
+        assert (name, address) in listed
+        assert f"<code>{address}</code>" in page

@@ -46,6 +46,8 @@ def test_pictures_come_as_base64_and_as_addresses(client: openai.OpenAI, engine:
     assert (first.recipe.seed, first.recipe.steps, first.recipe.width) == (7, 2, 64)
     fetched = httpx2.get(answer.data[0].url or "")
     assert fetched.content == base64.b64decode(answer.data[0].b64_json or "")
+    assert fetched.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert httpx2.head(answer.data[0].url or "").status_code == 200
     assert httpx2.get((answer.data[0].url or "")[:-3] + "AAA").status_code == 404
 
 
@@ -104,7 +106,9 @@ def test_an_edit_comes_as_json_too(live: str, engine: FakeEngine) -> None:
     assert engine.finished[-1].edit is not None
     for source in ({"image_url": "https://pictures.example/a.png"}, {"file_id": "file-1"}):
         refused = httpx2.post(f"{live}/v1/images/edits", json={**body, "images": [source]})
-        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "images.0.image_url")
+        error = refused.json()["error"]
+        assert (refused.status_code, error["param"]) == (400, "images.0.image_url")
+        assert error["code"] == "remote_urls_disabled"
 
 
 def test_a_stream_brings_previews_and_then_the_picture(client: openai.OpenAI, engine: FakeEngine) -> None:

@@ -42,18 +42,23 @@ def public(settings: Settings, build: Callable[[Settings], FastAPI]) -> Iterator
         yield client
 
 
-def test_a_key_has_a_gallery_of_its_own_through_every_interface(alice: TestClient) -> None:
+def test_a_key_has_a_gallery_of_its_own_through_every_interface(alice: TestClient, charlie: TestClient) -> None:
     key, other = keys.create(store_of(alice), "mine"), keys.create(store_of(alice), "another")
     stranger = TestClient(alice.app, base_url=ADDRESS)
     for headers in (basic("me", key), basic(key, "")):
         assert stranger.post("/sdapi/v1/txt2img", json=ASKED, headers=headers).status_code == 200
-    assert stranger.post("/v1/images/generations", json=OPENAI, headers=bearer(key)).status_code == 200
+    made = stranger.post("/v1/images/generations", json=OPENAI, headers=bearer(key))
+    assert made.status_code == 200
     images = stranger.get("/api/images", headers=bearer(key)).json()["images"]
     assert len(images) == 3
     assert stranger.get(images[0]["url"], headers=bearer(key)).status_code == 200
     assert stranger.get(images[0]["url"], headers=bearer(other)).status_code == 404
     assert alice.get(images[0]["url"]).status_code == 404
     assert "set-cookie" not in stranger.get("/api/images", headers=bearer(key)).headers
+    link = made.json()["data"][0]["url"]
+    assert charlie.get(link).status_code == 200
+    keys.revoke(store_of(alice), "mine")
+    assert charlie.get(link).status_code == 404, "an address ends with its key"
 
 
 def test_a_wrong_or_revoked_key_is_refused_in_the_dialects_shape(alice: TestClient) -> None:

@@ -6,6 +6,8 @@ from fastapi import APIRouter
 
 from app.web.openai import edits, files, generations, models
 
+PARTS = (generations.router, edits.router, models.router, files.router)
+
 router = APIRouter(include_in_schema=False)
-for part in (generations, edits, models, files):
-    router.include_router(part.router)
+for part in PARTS:
+    router.include_router(part)

@@ -159,8 +159,9 @@ def _json(content: bytes) -> Body:
 
 
 def _data(text: str | None, name: str) -> bytes:
-    if text is None or not text[:5].lower() == "data:":
-        raise _wrong(name, "This server keeps no files and fetches none; send a data URI.")
+    if text is None or text[:5].lower() != "data:":
+        message = "This server keeps no files and fetches none; send a data URI."
+        raise ServiceError(422, "remote_urls_disabled", message, field=name)
     return pictures.from_base64(text, name)
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.responses import Response
 
-from app.services import download
+from app.services import download, keys
 from app.services.download import Kind
 from app.services.errors import NotFound
 from app.web.dependencies import StoreDep
@@ -17,6 +17,12 @@ router = APIRouter(prefix="/v1/images/files")
 
 VALID_SECONDS = 3600
 MAX_TOKEN = 1000
+NO_ADDRESS = "This address was never given out, its hour has passed, or its key was revoked."
+HEADERS = {
+    "Content-Security-Policy": IMAGE_POLICY,
+    "Cache-Control": "private, no-store",
+    "Cross-Origin-Resource-Policy": "cross-origin",  # front ends put the address into pages of their own
+}
 
 
 def address(request: Request, owner: str, image_id: str, kind: Kind, quality: int | None) -> str:
@@ -25,17 +31,19 @@ def address(request: Request, owner: str, image_id: str, kind: Kind, quality: in
     return f"{str(request.base_url).rstrip('/')}/v1/images/files/{token}"
 
 
+@router.head("/{token}")
 @router.get("/{token}")
 def linked_file(request: Request, store: StoreDep, token: str) -> Response:
-    """The picture behind an address that we gave out within the last hour."""
+    """The picture behind an address that we gave out within the last hour; any page may show it."""
     try:
         owner, image_id, kind, quality = _signer(request).loads(token[:MAX_TOKEN], max_age=VALID_SECONDS)
     except (BadSignature, ValueError, TypeError) as error:
-        raise NotFound("This address was never given out, or its hour has passed.") from error
+        raise NotFound(NO_ADDRESS) from error
+    if keys.has_ended(store, owner):
+        raise NotFound(NO_ADDRESS)
     with_recipe = store.settings.prompt_in_files
     content = download.picture(store, owner, image_id, kind, with_recipe=with_recipe, quality=quality)
-    headers = {"Content-Security-Policy": IMAGE_POLICY, "Cache-Control": "private, no-store"}
-    return Response(content, media_type=f"image/{kind}", headers=headers)
+    return Response(content, media_type=f"image/{kind}", headers=HEADERS)
 
 
 def _signer(request: Request) -> URLSafeTimedSerializer:

@@ -29,7 +29,7 @@ def their_names() -> Iterator[None]:
         yield
     except InvalidInput as error:
         renamed = [{**item, "field": THEIR_NAMES.get(item["field"], item["field"])} for item in error.errors]
-        raise InvalidInput(renamed) from error
+        raise InvalidInput([item for number, item in enumerate(renamed) if item not in renamed[:number]]) from error
 
 
 def checkpoint_of(catalogue: Catalogue, model: str | None) -> CheckpointFacts:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
 
+from app.web import openai, sdapi
 from app.web.templating import render
 
 router = APIRouter()
@@ -84,12 +86,40 @@ class Section:
     operations: tuple[Operation, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """An interface of others that we speak: each address with what it does."""
+
+    id: str
+    title: str
+    text: str
+    routes: tuple[tuple[str, str], ...]
+
+
+DIALECTS = (
+    ("a1111", "AUTOMATIC1111's interface", "Give clients this server's address.", sdapi.PARTS),
+    ("openai", "OpenAI's interface for images", "Give clients this server's address with `/v1`.", openai.PARTS),
+)
+
+
 @router.get("/docs")
 def docs(request: Request) -> HTMLResponse:
     """Show every operation of the API with its parameters, answers and an example to paste."""
     schema = request.app.openapi()
     sections = read_sections(schema, str(request.base_url).rstrip("/"))
-    return render(request, "docs.html", current_page="/docs", sections=sections, about=schema["info"]["description"])
+    about = schema["info"]["description"]
+    return render(request, "docs.html", current_page="/docs", sections=sections, about=about, dialects=dialects())
+
+
+def dialects() -> list[Dialect]:
+    """The interfaces that are not in the schema, since their reference is their makers'."""
+    return [Dialect(name, title, text, tuple(_spoken(parts))) for name, title, text, parts in DIALECTS]
+
+
+def _spoken(parts: Sequence[APIRouter]) -> Iterator[tuple[str, str]]:
+    for route in (route for part in parts for route in part.routes if isinstance(route, APIRoute)):
+        for method in (route.methods or set()) - {"HEAD"}:
+            yield f"{method} {route.path.replace(':path', '')}", route.description.split("\n\n")[0]
 
 
 def read_sections(schema: Schema, base_url: str) -> list[Section]:

@@ -6,6 +6,8 @@ from fastapi import APIRouter
 
 from app.web.sdapi import generate, lists, options, pictures, progress
 
+PARTS = (generate.router, pictures.router, progress.router, options.router, lists.router)
+
 router = APIRouter(include_in_schema=False)
-for part in (generate, pictures, progress, options, lists):
-    router.include_router(part.router)
+for part in PARTS:
+    router.include_router(part)
