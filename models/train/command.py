@@ -1,6 +1,7 @@
 """The command line of training. Every stage resumes where it stopped, in one work folder.
 
 all          every stage that is not over yet, then `export` and `sheet`: the whole training as one command
+artwork      fetch what the design `artwork` needs: packages of openly licensed emoji, by npm
 world        a sheet of rendered pictures with their captions
 autoencoder  fit or train the autoencoder
 decoder      train its decoder on noisy latents
@@ -28,7 +29,19 @@ from .export import export_folder
 from .scene import WORLDS
 from .stages import CPU_BUDGET, GPU_BUDGET, Budget, Training
 
-STAGES = ("all", "world", "autoencoder", "decoder", "pairs", "diffusion", "polish", "export", "sheet", "curves")
+STAGES = (
+    "all",
+    "artwork",
+    "world",
+    "autoencoder",
+    "decoder",
+    "pairs",
+    "diffusion",
+    "polish",
+    "export",
+    "sheet",
+    "curves",
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,6 +56,8 @@ def main(argv: list[str] | None = None) -> int:
     if options.stage is None:
         parser.error(f"name a stage: {', '.join(STAGES)}; or --show-forward PICTURE.png")
     options.folder.mkdir(parents=True, exist_ok=True)
+    if options.stage == "artwork":
+        return _artwork()
     try:
         training = _training(options)
     except DeviceError as error:
@@ -62,6 +77,18 @@ def main(argv: list[str] | None = None) -> int:
             _sheets(options.folder, training.design, options.checkpoint)
         case stage:
             getattr(training, stage)()
+    return 0
+
+
+def _artwork() -> int:
+    from .artwork import FOLDER, ArtworkError, fetch
+
+    try:
+        fetch(FOLDER)
+    except ArtworkError as error:
+        print(f"python3 -m app train artwork: {error}", file=sys.stderr)
+        return 2
+    print(f"artwork in {FOLDER}; python3 -m app train all --design artwork trains on it")
     return 0
 
 

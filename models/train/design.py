@@ -1,11 +1,12 @@
 """What is trained: the world that a model knows, and the shapes of its networks as a diffusers folder's `config.json`s.
 
-`small` is what one CPU core trains in hours, `large` what a GPU trains in half an hour.
+`small` is what one CPU core trains in hours, `large` what a GPU trains in half an hour, `artwork` is
+`large` with more to know.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -114,6 +115,7 @@ LARGE = Design(
     ),
     text=_text(256, 4, 48),
 )
+ARTWORK = replace(LARGE, name="artwork", world=3)  # whose artwork must be fetched first
 TINY = Design(  # the large one in miniature, for tests: everything happens, nothing is learned
     name="tiny",
     world=2,
@@ -139,7 +141,7 @@ TINY = Design(  # the large one in miniature, for tests: everything happens, not
     ),
     text=_text(32, 2, 48),
 )
-DESIGNS = {design.name: design for design in (SMALL, LARGE, TINY)}
+DESIGNS = {design.name: design for design in (SMALL, LARGE, ARTWORK, TINY)}
 
 SCHEDULER: dict[str, Any] = {
     "_class_name": "EulerDiscreteScheduler",  # which is DDIM; but diffusers' DDIM begins at 0, its Euler as we do

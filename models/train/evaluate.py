@@ -26,6 +26,7 @@ from ..checkpoint.loading import load
 from . import judge
 from .gallery import draw, recipes_of
 from .pictures import HELD_OUT, picture_of, scene_of, to_pixels
+from .probe import STICKER_PARTS
 from .scene import WORLDS, Scene, World
 from .sheet import compose
 from .speech import caption
@@ -37,7 +38,7 @@ GUIDANCE = (1.0, 2.0, 4.0, 8.0)
 PSNR_PICTURES = 64
 TIMED = 5
 TESTED = 1000  # renders on which the judge itself is tested
-JUDGED = {1: 12_000, 2: 40_000}  # pictures that the judge of a world is trained on
+JUDGED = {1: 12_000, 2: 40_000, 3: 200_000}  # pictures that the judge of a world is trained on
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,8 @@ def is_doubled(read: dict[str, Any], scene: Scene) -> bool:
 
 def is_named(scene: Scene, part: str) -> bool:
     """Whether a full caption names this part; what is not there is not spoken of."""
+    if scene.backdrop and part not in STICKER_PARTS:
+        return False
     if part == "count":
         return scene.thing is not None
     return bool(getattr(scene, part.removesuffix("_at")))

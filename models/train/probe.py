@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from .scene import POSITIONS, Scene, World
 
 IGNORED = -100
+STICKER_PARTS = ("thing", "thing_at", "count", "backdrop")  # what a sticker tells of a scene
 
 
 class Probe(nn.Module):
@@ -35,6 +36,8 @@ class Probe(nn.Module):
 
 def label_of(scene: Scene, part: str, world: World) -> int:
     """Return the number of the class, IGNORED where there is nothing to tell: the place of what is not there."""
+    if scene.backdrop and part not in STICKER_PARTS:
+        return IGNORED
     values = world.classes[part]
     if values == POSITIONS and not getattr(scene, part.removesuffix("_at")):
         return IGNORED

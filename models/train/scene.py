@@ -1,7 +1,8 @@
 """The worlds that an embedded model may know: what a poster landscape may hold.
 
 A `Scene` is the truth of one picture; `render.py` draws it and `speech.py` describes it. Knows no pixels and no words.
-World 1 is that of the model that is shipped; world 2 holds world 1 and more, for a longer training.
+World 1 is that of the model that is shipped; world 2 holds world 1 and more, for a longer training; world 3 adds
+openly licensed artwork (`nouns.py`), placed in scenes and as stickers.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from .nouns import INDOORS, OUTDOORS, UNCOUNTED
+
 POSITIONS = ("left", "middle", "right")
 LUMINARIES = ("sun", "full moon", "crescent moon")
 WATER = ("lake", "sea")
 DARK = ("dusk", "night")
 NEEDS = {"sailboat": WATER, "whale": ("sea",), "snowman": ("snow",)}  # the grounds of what does not stand on any
-ALONE = ("pine trees", "palm trees", "birch trees", "hot-air balloon", "whale", "bridge")  # what is never counted
+ALONE = ("pine trees", "palm trees", "birch trees", "hot-air balloon", "whale", "bridge", *UNCOUNTED)  # never counted
 GREEN = ("meadow", "flowers", "river", "lake", "vineyard")  # grounds on which a season is seen
 COLORED = ("neon", "risograph", "mezzotint")  # styles that have inks of their own
 DRY = ("desert", "savanna")
@@ -38,6 +41,9 @@ class World:
     counts: tuple[int, ...] = (1,)
     sizes: tuple[str, ...] = ()
     has_birds: bool = False
+    guests: tuple[str, ...] = ()  # artwork that may stand in a scene
+    stickers: tuple[str, ...] = ()  # artwork that may be a sticker
+    backdrops: tuple[str, ...] = ()  # what is behind a sticker
 
     @property
     def classes(self) -> dict[str, tuple[Any, ...]]:
@@ -46,7 +52,7 @@ class World:
             "time": self.times,
             "terrain": self.terrains,
             "ground": self.grounds,
-            "thing": (*self.things, None),
+            "thing": (*self.things, *self.stickers, None),
             "thing_at": POSITIONS,
             "luminary": (*LUMINARIES, None),
             "luminary_at": POSITIONS,
@@ -60,6 +66,7 @@ class World:
             "clouds": PRESENT,
             "stars": PRESENT,
             "aurora": PRESENT,
+            "backdrop": (*self.backdrops, None),
         }
         return {part: values for part, values in every.items() if len(values) > 1}
 
@@ -105,7 +112,15 @@ SECOND_WORLD = World(
     sizes=("small", "large"),
     has_birds=True,
 )
-WORLDS = {1: FIRST_WORLD, 2: SECOND_WORLD}
+THIRD_WORLD = replace(
+    SECOND_WORLD,
+    counts=(1, 2, 3, 4),
+    guests=OUTDOORS,
+    stickers=(*OUTDOORS, *INDOORS),
+    backdrops=("white", "yellow", "teal", "pink", "navy", "orange", "mint", "gray"),
+)
+WORLDS = {1: FIRST_WORLD, 2: SECOND_WORLD, 3: THIRD_WORLD}
+STICKER_SHARE, GUEST_SHARE = 0.4, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +147,7 @@ class Scene:
     count: int = 1
     size: str | None = None
     birds: bool = False
+    backdrop: str | None = None  # of a sticker, of which only the thing, its count and its place mean anything
 
 
 def sample_scene(rng: Random, world: World = FIRST_WORLD) -> Scene:
@@ -139,7 +155,8 @@ def sample_scene(rng: Random, world: World = FIRST_WORLD) -> Scene:
     time = rng.choice(world.times)
     terrain = rng.choice(world.terrains)
     ground = rng.choice(WATER if terrain == "islands" else world.grounds)
-    thing = rng.choice(world.things) if rng.random() < 0.8 else None
+    things = world.guests if world.guests and rng.random() < GUEST_SHARE else world.things
+    thing = rng.choice(things) if rng.random() < 0.8 else None
     if thing in NEEDS and ground not in NEEDS[thing]:
         grounds = [name for name in NEEDS[thing] if terrain != "islands" or name in WATER]
         ground, thing = (rng.choice(grounds), thing) if grounds else (ground, None)
@@ -159,7 +176,17 @@ def sample_scene(rng: Random, world: World = FIRST_WORLD) -> Scene:
         stars=dark and rng.random() < (0.7 if time == "night" else 0.3),
         aurora=aurora,
     )
+    if world.stickers and rng.random() < STICKER_SHARE:
+        return _sticker(rng, world)
     return scene if world == FIRST_WORLD else _enriched(scene, rng, world)
+
+
+def _sticker(rng: Random, world: World) -> Scene:
+    """A thing on a plain background."""
+    plain = Scene("day", "hills", "meadow", rng.choice(world.stickers), "middle", None, "middle", False, False, False)
+    count = 1 if plain.thing in UNCOUNTED else rng.choice((1, 1, *world.counts))
+    place = rng.choice(POSITIONS) if count == 1 and rng.random() < 0.4 else "middle"
+    return replace(plain, thing_at=place, count=count, backdrop=rng.choice(world.backdrops))
 
 
 def _luminaries(time: str) -> tuple[Any, ...]:
@@ -196,6 +223,8 @@ def variant(scene: Scene, rng: Random, world: World = FIRST_WORLD) -> Scene:
 
     Training on both side by side, with equal noise, shows what a word changes and nothing else.
     """
+    if scene.backdrop:
+        return _other_sticker(scene, rng, world)
     changes = [
         ("thing", _others(_things_on(scene, world), scene.thing), 5),
         ("terrain", _others(_terrains_at(scene, world), scene.terrain), 4),
@@ -223,10 +252,22 @@ def variant(scene: Scene, rng: Random, world: World = FIRST_WORLD) -> Scene:
     return replace(scene, **changed)
 
 
+def _other_sticker(scene: Scene, rng: Random, world: World) -> Scene:
+    things = [thing for thing in world.stickers if scene.count == 1 or thing not in UNCOUNTED]
+    changes = [("thing", _others(things, scene.thing), 6), ("backdrop", _others(world.backdrops, scene.backdrop), 2)]
+    if scene.thing not in UNCOUNTED and scene.thing_at == "middle":
+        changes.append(("count", _others(world.counts, scene.count), 3))
+    if scene.count == 1:
+        changes.append(("thing_at", _others(POSITIONS, scene.thing_at), 3))
+    part, values, _ = rng.choices(changes, [weight for *_, weight in changes])[0]
+    changed: dict[str, Any] = {part: rng.choice(values)}
+    return replace(scene, **changed)
+
+
 def _things_on(scene: Scene, world: World) -> list[str]:
     return [
         thing
-        for thing in world.things
+        for thing in (*world.things, *world.guests)
         if scene.ground in NEEDS.get(thing, world.grounds) and (thing not in ALONE or scene.count == 1)
     ]
 

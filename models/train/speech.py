@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from random import Random
 
+from .nouns import INDOORS, OUTDOORS, UNCOUNTED, plural, with_article
 from .scene import FIRST_WORLD, Scene, World, sample_scene
 
 Says = Callable[[float], bool]  # whether a detail is said that a caption has with this probability
@@ -43,7 +44,7 @@ SAY_GROUND: Ways = {
     "wheat": ("behind a wheat field", "in a field of wheat"),
     "savanna": ("in the savanna", "on the savanna"),
 }
-SAY_THING: Ways = {
+SAY_THING: dict[str, tuple[str, ...]] = {
     "pine trees": ("pine trees", "pines", "fir trees"),
     "palm trees": ("palm trees", "palms"),
     "birch trees": ("birch trees", "birches"),
@@ -64,7 +65,7 @@ SAY_THING: Ways = {
     "hot-air balloon": ("a hot-air balloon", "a balloon"),
     "bridge": ("a bridge", "a stone bridge"),
 }
-SAY_MANY: Ways = {
+SAY_MANY: dict[str, tuple[str, ...]] = {
     "cabin": ("cabins", "huts", "houses"),
     "lighthouse": ("lighthouses",),
     "sailboat": ("sailboats", "boats"),
@@ -79,7 +80,9 @@ SAY_MANY: Ways = {
     "deer": ("deer",),
     "snowman": ("snowmen",),
 }
-SAY_COUNT = {2: "two", 3: "three"}
+SAY_THING |= {icon: (with_article(icon),) for icon in (*OUTDOORS, *INDOORS)}
+SAY_MANY |= {icon: (plural(icon),) for icon in (*OUTDOORS, *INDOORS) if icon not in UNCOUNTED}
+SAY_COUNT = {2: "two", 3: "three", 4: "four"}
 SAY_SIZE: Ways = {"small": ("small", "little"), "large": ("large", "big")}
 SAY_POSITION: Ways = {
     "left": ("on the left",),
@@ -122,6 +125,8 @@ def caption(scene: Scene, rng: Random, *, omissions: float = 1.0) -> str:
 
     What is left out is nevertheless in the picture, so the model also learns to choose for itself.
     """
+    if scene.backdrop:
+        return _sticker(scene, rng, partial(_says, rng, omissions))
     said = _picture(scene, rng, partial(_says, rng, omissions))
     manner = [*_choice(SAY_STYLE, scene.style, rng)]
     if scene.palette:
@@ -154,6 +159,15 @@ def _picture(scene: Scene, rng: Random, says: Says) -> str:
     return ", ".join(head + tail)
 
 
+def _sticker(scene: Scene, rng: Random, says: Says) -> str:
+    thing = _thing(scene, rng, says) if scene.thing_at != "middle" else _named(scene, rng)
+    article = "an" if scene.backdrop == "orange" else "a"
+    ground = rng.choice((f"on {scene.backdrop}", f"on {article} {scene.backdrop} background"))
+    if scene.count > 1:
+        return rng.choice((f"{thing} as stickers {ground}", f"stickers of {thing} {ground}"))
+    return rng.choice((f"sticker of {thing} {ground}", f"{thing} as a sticker {ground}"))
+
+
 def _choice(ways: Ways, value: str | None, rng: Random) -> list[str]:
     return [rng.choice(ways[value])] if value else []
 
@@ -162,8 +176,13 @@ def _thing(scene: Scene, rng: Random, says: Says) -> str:
     if scene.thing is None:
         return ""
     where = rng.choice(SAY_POSITION[scene.thing_at]) if says(0.92) else ""
+    return _words(_named(scene, rng), where)
+
+
+def _named(scene: Scene, rng: Random) -> str:
+    assert scene.thing is not None
     name = rng.choice((SAY_THING if scene.count == 1 else SAY_MANY)[scene.thing])
-    return _words(_sized(name, scene, rng), where)
+    return _sized(name, scene, rng)
 
 
 def _sized(name: str, scene: Scene, rng: Random) -> str:
@@ -210,7 +229,8 @@ def vocabulary(world: World = FIRST_WORLD) -> dict[str, list[str]]:
         "times of day": _flat(SAY_TIME, world.times),
         "in the distance": _flat(SAY_TERRAIN, world.terrains),
         "the ground": _flat(SAY_GROUND, world.grounds),
-        "in front": _flat(SAY_THING, world.things),
+        "in front": _flat(SAY_THING, (*world.things, *world.guests)),
+        "stickers": [*_flat(SAY_THING, world.stickers), *(f"on {color}" for color in world.backdrops)],
         "positions": _flat(SAY_POSITION, SAY_POSITION),
         "the sky": [*_flat(SAY_LUMINARY, SAY_LUMINARY), *SAY_CLOUDS, *SAY_STARS, *SAY_AURORA],
         "weather and seasons": [*_flat(SAY_WEATHER, world.weathers), *_flat(SAY_SEASON, world.seasons)],

@@ -7,10 +7,13 @@ from random import Random
 
 import skia
 
+from .artwork import sprite_of
 from .drawing import undistorted
 from .more_things import MORE
 from .palette import Light
 from .pen import LIT, Pen
+
+SPRITE = 0.42  # side of a piece of artwork
 
 
 def draw_thing(
@@ -20,7 +23,20 @@ def draw_thing(
     with undistorted(canvas, *foot):
         canvas.translate(*foot)
         canvas.scale(scale, scale)
-        DRAW[thing](Pen(canvas, light), rng)
+        if thing in DRAW:
+            DRAW[thing](Pen(canvas, light), rng)
+        else:
+            _artwork(canvas, thing, light, rng)
+
+
+def _artwork(canvas: skia.Canvas, noun: str, light: Light, rng: Random) -> None:
+    """Draw a sprite in the scene's light; the same `rng` chooses the same artist."""
+    red, green, blue = (0.25 + 0.75 * share for share in light.ambient)
+    seen = [red, 0, 0, 0, 0, 0, green, 0, 0, 0, 0, 0, blue, 0, 0, 0, 0, 0, 1, 0]
+    paint = skia.Paint(AntiAlias=True, ColorFilter=skia.ColorFilters.Matrix(seen))
+    place = skia.Rect(-SPRITE / 2, 0.02 - SPRITE, SPRITE / 2, 0.02)
+    smooth = skia.SamplingOptions(skia.CubicResampler.Mitchell())
+    canvas.drawImageRect(sprite_of(noun, rng.randrange(64)), place, smooth, paint)
 
 
 def _pines(pen: Pen, rng: Random) -> None:
