@@ -53,10 +53,14 @@ def test_an_example_of_a_client_works(live: str, tmp_path: Path, number: int) ->
 @NEEDS_CURL
 def test_the_commands_for_our_own_interface_work(live: str, tmp_path: Path) -> None:
     section = README[README.index("## API") :]
-    first, look, fetch = re.findall(r"^    (curl .*?[^\\])$", section, re.DOTALL | re.MULTILINE)[:3]
+    first, look, fetch, *edits = re.findall(r"^    (curl .*?[^\\])$", section, re.DOTALL | re.MULTILINE)[:6]
     job = json.loads(run("sh", first, live, tmp_path))["jobs"][0]["id"]
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (seen := json.loads(run("sh", look.replace("/ID", f"/{job}"), live, tmp_path)))["status"] != "done":
         assert time.monotonic() < deadline
     run("sh", fetch.replace("IMAGE", seen["image"]["id"]), live, tmp_path)
     Image.open(tmp_path / "lighthouse.png").verify()
+    for name, mode in (("photo.jpg", "RGB"), ("photo.png", "RGB"), ("mask.png", "L")):
+        Image.new(mode, (320, 256), "white").save(tmp_path / name)
+    for command, key in zip(edits, ("jobs", "jobs", "id"), strict=True):
+        assert json.loads(run("sh", command.split("   #")[0], live, tmp_path))[key]
