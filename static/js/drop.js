@@ -1,6 +1,7 @@
 // A picture that is dropped or pasted on a page with a `[data-drop-zone]` becomes the file of that form, as if it had
 // been chosen there; a preview shows it, and the buttons beside it say what to do with it.
 
+import { shrunk } from "./canvas/shrink.js";
 import { on } from "./on.js";
 
 const zone = () => document.querySelector("[data-drop-zone]");
@@ -25,6 +26,24 @@ function show(form) {
   form.querySelector("[data-drop-use]").focus();
 }
 
+/** A photograph that is larger than the server takes goes on the canvas in a smaller size. */
+async function open(form) {
+  const [file] = form.elements.file.files;
+  const smaller = await shrunk(file);
+  if (smaller !== file) {
+    const transfer = new DataTransfer();
+    transfer.items.add(smaller);
+    form.elements.file.files = transfer.files;
+  }
+  form.action = "/canvas";
+  form.submit();
+}
+
+document.addEventListener("submit", (event) => {
+  if (!event.submitter?.matches("[data-drop-zone] [formaction='/canvas']")) return;
+  event.preventDefault();
+  open(event.target);
+});
 on("change", "[data-drop-zone] [type=file]", (input) => show(input.form));
 document.addEventListener("dragover", (event) => {
   if (!zone()) return;

@@ -123,6 +123,26 @@ def test_the_way_back_branches(easel: Page) -> None:
     assert pictures(page) == before + 6
 
 
+def test_a_candidate_that_failed_or_was_cancelled_is_made_again(easel: Page, stand: Stand) -> None:
+    page, canvas_id = easel, begin(easel)
+    stand.engine.fail_with = {"code": "nan", "message": "The picture came out empty."}
+    page.get_by_label("Prompt", exact=True).fill("a cabin")
+    page.get_by_role("button", name="Generate").click()
+    soon(page, "[data-strip-error]", "^The picture came out empty.$")
+    expect(page.get_by_role("button", name="Accept")).to_be_hidden()
+    stand.engine.fail_with, stand.engine.step_delay = None, 0.5
+    page.get_by_role("button", name="Try again").click()
+    soon(page, "[data-strip-words]", ", step")
+    (candidate,) = state_of(page, canvas_id)["candidates"]
+    page.request.delete(f"/api/jobs/{candidate['job']}")
+    soon(page, "[data-strip-error]", "^It was cancelled")
+    stand.engine.step_delay = 0
+    page.get_by_role("button", name="Try again").click()
+    done(page, 1)
+    expect(page.get_by_role("button", name="Accept")).to_be_enabled()
+    assert [one["job"] for one in state_of(page, canvas_id)["candidates"]] == [candidate["job"]]
+
+
 def test_the_keyboard_alone_is_enough(easel: Page) -> None:
     page, canvas_id = easel, begin(easel)
     tab_to(page, "Without drawing")

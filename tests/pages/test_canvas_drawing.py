@@ -180,6 +180,31 @@ def test_a_pen_that_is_pressed_harder_draws_wider(easel: Page) -> None:
     assert widths[0] == pytest.approx(40 * (0.15 + 0.85 * 0.2), abs=2)
 
 
+def test_keys_of_other_keyboards_work_and_escape_gives_the_frame_back(easel: Page) -> None:
+    begin(easel)
+    size_brush(easel, 40)
+    easel.keyboard.press("a")
+    easel.keyboard.press("Backspace")
+    soon(easel, "[data-about]", "Nothing is masked")
+    easel.locator("[data-stage]").focus()
+    easel.evaluate(
+        """document.activeElement.dispatchEvent(new KeyboardEvent("keydown",
+            { key: "]", ctrlKey: true, altKey: true, modifierAltGraph: true, bubbles: true })) && null"""
+    )
+    expect(easel.locator("#brush-size")).to_have_value("47")
+    easel.keyboard.press("f")
+    box = easel.locator('[data-handle="right"]').bounding_box()
+    assert box is not None
+    easel.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    easel.mouse.down()
+    easel.mouse.move(box["x"] + 90, box["y"], steps=3)
+    soon(easel, "[data-about]", "frame")
+    easel.keyboard.press("Escape")
+    easel.mouse.up()
+    soon(easel, "[data-about]", "^256 × 256 · Nothing is masked$")
+    expect(easel.get_by_role("button", name="Redo")).to_be_disabled()
+
+
 def test_what_another_device_has_saved_is_not_written_over_unasked(easel: Page, chromium: Browser) -> None:
     page, canvas_id = easel, begin(easel)
     device = chromium.new_context(storage_state=page.context.storage_state())

@@ -189,6 +189,41 @@ def test_a_mask_comes_back_from_its_file_as_it_was(run: Run) -> None:
     )
 
 
+def test_the_hatching_has_light_lines_and_dark_ones(run: Run) -> None:
+    """Whatever the picture's colours are, one of them stands out."""
+    light, dark, clear = run(
+        """
+        const tile = hatch.hatchTile("orange", 1.5);
+        const { data } = tile.getContext("2d").getImageData(0, 0, tile.width, tile.height);
+        const pixels = Array.from({ length: data.length / 4 }, (_, at) => data.slice(4 * at, 4 * at + 4));
+        const share = (test) => pixels.filter(([r, g, b, a]) => test((r + g + b) / 3, a)).length / pixels.length;
+        return [share((v, a) => v > 225 && a > 230), share((v, a) => v < 70 && a > 180), share((_, a) => a < 100)];
+        """,
+        "hatch",
+    )
+    assert light > 0.1
+    assert dark > 0.1
+    assert clear > 0.3, "the picture is to be seen through it"
+
+
+def test_a_photograph_that_is_too_large_is_made_smaller_unless_it_is_marked(run: Run) -> None:
+    assert run(
+        """
+        const canvas = new OffscreenCanvas(16900, 1000);
+        canvas.getContext("2d");
+        const content = await canvas.convertToBlob({ type: "image/jpeg" });
+        const large = new File([content], "a.jpg", { type: "image/jpeg" });
+        const mark = "digitalsourcetype/trainedAlgorithmicMedia";
+        const marked = new File([content, mark], "b.jpg", { type: "image/jpeg" });
+        const words = new File(["a"], "c.png", { type: "image/png" });
+        const { width, height } = await createImageBitmap(await shrink.shrunk(large));
+        const same = [marked, words].map(async (file) => (await shrink.shrunk(file)) === file);
+        return [width, height, ...(await Promise.all(same))];
+        """,
+        "shrink",
+    ) == [2048, 121, True, True]
+
+
 def test_zooming_keeps_what_is_under_the_pointer(run: Run) -> None:
     moved, there, back = run(
         """

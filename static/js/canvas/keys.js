@@ -17,7 +17,7 @@ export class Keys {
   }
 
   #down(event) {
-    if (event.defaultPrevented || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.defaultPrevented || (event.altKey && !isAltGraph(event)) || document.querySelector("dialog[open]")) return;
     if (isMeant(event)) return;
     const name = nameOf(event);
     const action = this.#held[name] ? () => this.#held[name](true) : this.#find(name);
@@ -36,8 +36,13 @@ export class Keys {
 function nameOf(event) {
   const isLetter = /^[a-z]$/i.test(event.key);
   const key = isLetter ? event.key.toLowerCase() : event.key;
-  const isCtrl = event.ctrlKey || event.metaKey;
+  const isCtrl = (event.ctrlKey || event.metaKey) && !isAltGraph(event);
   return [isCtrl && "ctrl", event.shiftKey && isLetter && "shift", key].filter(Boolean).join("+");
+}
+
+/** AltGr, by which many keyboards have their brackets; Windows says that Ctrl and Alt are down as well. */
+function isAltGraph(event) {
+  return event.getModifierState("AltGraph");
 }
 
 /** Whether what has the focus has a use of its own for a key. */

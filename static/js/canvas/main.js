@@ -184,6 +184,7 @@ new Keys(
     "ctrl+y": () => workbench.redo(),
     "ctrl+Enter": () => root.querySelector("form[data-panel]").requestSubmit(),
     Escape: () => workbench.abandon(),
+    Backspace: () => workbench.change(MASK_ACTS.clear), // small keyboards have no Delete
     "?": ACTS.keys,
     ArrowLeft: () => staging.step(-1),
     ArrowRight: () => staging.step(1),
@@ -194,4 +195,4 @@ new Keys(
 awaitPictures(root, { take: (file) => attempt(() => openPicture(file)), refuse: (words) => status.refuse(new Error(words)) });
 workbench.choose("brush");
 showBrush();
-attempt(() => session.start());
+if (!(await attempt(() => session.start()))) root.dataset.state = "failed";

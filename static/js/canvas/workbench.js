@@ -49,6 +49,7 @@ export class Workbench {
     this.#ring = new Ring(root.querySelector("[data-ring]"), this);
     this.#pointers = new Pointers(stage, this);
     new ResizeObserver(() => this.#resized()).observe(stage);
+    this.#watchDensity();
   }
 
   /** Show another picture with its mask and frame; what could be undone is forgotten. */
@@ -143,8 +144,10 @@ export class Workbench {
     if (!this.isBusy) this.#box.change(frame);
   }
 
+  /** Take back the stroke, or the pull at the frame, that is under way. */
   abandon() {
     this.#pointers.abandon();
+    this.#box.cancel();
   }
 
   undo() {
@@ -213,6 +216,16 @@ export class Workbench {
   #showShape(points) {
     const places = points.map((point) => this.view.toStage(point)).map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`);
     for (const shape of this.#root.querySelectorAll("[data-shape]")) shape.setAttribute("points", places.join(" "));
+  }
+
+  /** On a screen of another density, the stage may keep its size. */
+  #watchDensity() {
+    const now = matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`);
+    const again = () => {
+      this.#resized();
+      this.#watchDensity();
+    };
+    now.addEventListener("change", again, { once: true });
   }
 
   /** What was fitted stays fitted; otherwise what is in the middle of the stage stays in the middle. */
