@@ -58,8 +58,8 @@ def _copies(slots: Mapping[str, Slot], device: torch.device, dtype: torch.dtype)
         with _mapped(file) as view:
             for name, slot in group:
                 copies[name] = _copy(view, slot, device, dtype)
-                sums.append(copies[name].sum(dtype=torch.float32))  # of finite numbers finite, and quicker than looking
-    if not bool(torch.stack(sums).isfinite().all()):
+                sums.append(copies[name].sum())  # of finite numbers finite, and quicker than looking
+    if sums and not bool(torch.stack(sums).isfinite().all()):
         _blame(slots, copies, dtype)
     return copies
 

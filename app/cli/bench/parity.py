@@ -1,33 +1,38 @@
 """Stable Diffusion 1.5 and 2.1 in full size, with random weights: loading, and agreement with diffusers.
 
-Everything happens in processes of their own, one after another, so that neither side's memory is the other's. Takes
-about ten minutes on two cores, 5 GB of disk and 8 GB of memory; needs the tools of the tests (diffusers).
+Diffusers and we work in processes of their own, one after another, so that neither side's memory is the other's.
+Takes five minutes on two cores, 2 GB of disk and 8 GB of memory; needs the tools of the tests (diffusers).
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.bench import Figure
+from app.cli.bench.measure import apart, forget_peak, peak_bytes, resident_bytes, timed
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from models.bundle import Bundle
 
 SIDE = 256  # pixels
-STEPS = 4
+STEPS = 3
 SEED = 7
 GUIDANCE = 7.5
 PROMPT, NEGATIVE = "a cabin under snowy mountains", "fog"
 TIMESTEP = 501
+POOL = 2**22 + 9  # random numbers that all weights are cut from; odd, so that no two rows of a weight are the same
+LARGEST = 49408 * 1024  # numbers in one weight: the tokens of ViT-H
+SPREAD = 3**-0.5  # of weights, times the root of their inputs: what torch's own layers begin with
+TOLERANCE = 1e-5  # relative L2
+GIB = 2**30
 
 VAE = {
     "block_out_channels": (128, 256, 512, 512),
@@ -76,87 +81,55 @@ CONFIGS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def measure(_settings: Settings) -> Iterator[Figure]:
-    """Write each checkpoint in float16, ask diffusers, then load it and ask ourselves, in float32 on the CPU."""
+    """Have diffusers write each checkpoint in float16 and use it, then load it and use it; in float32 on the CPU."""
     try:
         import diffusers  # noqa: F401
     except ImportError as error:
         raise RuntimeError(
             "it compares with diffusers, which the tests bring: python3 -m app test --version"
         ) from error
+    began = time.perf_counter()
     for name in CONFIGS:
         with tempfile.TemporaryDirectory(prefix="mezzotint-parity-") as base:
             folder = Path(base) / "checkpoint"
-            _apart(write, name, folder)
-            _apart(ask_diffusers, name, folder)
-            for figure in _apart(ask_us, name, folder):
-                yield Figure(f"{name}: {figure[0]}", *figure[1:])
+            yield Figure(
+                f"{name}: memory that diffusers took", apart(ask_diffusers, name, folder) / GIB, "GiB", at_most=16
+            )
+            yield from apart(ask_us, name, folder)
+    yield Figure("all of it", time.perf_counter() - began, "s", at_most=600)
 
 
-def _apart(work: Callable[[str, Path], Any], name: str, folder: Path) -> Any:
-    """Do something in a fresh process, whose memory is all given back."""
-    with multiprocessing.get_context("spawn").Pool(1, initializer=_prepare) as pool:
-        return pool.apply(work, (name, folder))
-
-
-def _prepare() -> None:
-    from app.engine.threads import set_threads
-    from models.torchvision_guard import declare_missing_operators
-
-    declare_missing_operators()
-    set_threads()
-
-
-def write(name: str, folder: Path) -> None:
-    """Write a checkpoint of random weights as diffusers does, in float16."""
-    import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    config = CONFIGS[name]
-    torch.manual_seed(0)
-    makers: dict[str, Callable[[], Any]] = {
-        "unet": lambda: UNet2DConditionModel(**config["unet"]),
-        "vae": lambda: AutoencoderKL(**VAE),
-        "text_encoder": lambda: CLIPTextModel(CLIPTextConfig(**config["text"])),
-    }
-    for part, make in makers.items():
-        make().half().save_pretrained(folder / part)
-    DDIMScheduler(**SCHEDULE, **config["schedule"]).save_pretrained(folder / "scheduler")
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
-
-
-def ask_diffusers(_name: str, folder: Path) -> None:
-    """Write what diffusers and transformers make of the checkpoint beside it."""
+def ask_diffusers(name: str, folder: Path) -> int:
+    """Write a checkpoint, and what diffusers and transformers make of it beside it. Returns the peak of memory."""
     import numpy as np
     import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-    from transformers import CLIPTextModel
+    from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-    from models.checkpoint.facts import layout_of
-    from models.checkpoint.tokenizers import tokenizer_of
-
-    float32 = {"torch_dtype": torch.float32}
-    text = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
+    parts = networks(name)
+    scheduler = DDIMScheduler(**SCHEDULE, **CONFIGS[name]["schedule"])
+    for part, network in {**parts, "scheduler": scheduler}.items():
+        network.save_pretrained(folder / part)
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    text, unet, vae = (parts[part].float() for part in ("text_encoder", "unet", "vae"))
     pipeline = StableDiffusionPipeline(
-        vae=AutoencoderKL.from_pretrained(folder / "vae", **float32),
+        vae=vae,
         text_encoder=None,
         tokenizer=None,
-        unet=UNet2DConditionModel.from_pretrained(folder / "unet", **float32),
-        scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),
+        unet=unet,
+        scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
     pipeline.set_progress_bar_config(disable=True)
     with torch.inference_mode():
-        ids = torch.tensor(tokenizer_of(layout_of(folder))([PROMPT, NEGATIVE]))
-        states = text(ids).last_hidden_state
+        states = text(_ids(folder)).last_hidden_state
         latents, pixels = _inputs()
         found = {
             "text states": states,
-            "one U-Net call": pipeline.unet(latents, TIMESTEP, states[:1]).sample,
-            "encoding by the VAE": pipeline.vae.encode(pixels).latent_dist.mode() * pipeline.vae.config.scaling_factor,
-            "decoding by the VAE": pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample,
+            "one U-Net call": unet(latents, TIMESTEP, states[:1]).sample,
+            "encoding by the VAE": vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor,
+            "decoding by the VAE": vae.decode(latents / vae.config.scaling_factor).sample,
         }
         image = pipeline(
             prompt_embeds=states[:1],
@@ -169,37 +142,112 @@ def ask_diffusers(_name: str, folder: Path) -> None:
             output_type="pil",
         ).images[0]
     torch.save({**found, "image": torch.from_numpy(np.array(image).reshape(-1))}, folder.parent / "theirs.pt")
+    return peak_bytes()
 
 
-def ask_us(_name: str, folder: Path) -> list[tuple[str, float, str]]:
+def networks(name: str) -> dict[str, Any]:
+    """Return diffusers' and transformers' networks with random weights in float16, the largest at once."""
+    import torch
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = CONFIGS[name]
+    with torch.device("meta"):
+        parts = {
+            "unet": UNet2DConditionModel(**config["unet"]),
+            "vae": AutoencoderKL(**VAE),
+            "text_encoder": CLIPTextModel(CLIPTextConfig(**config["text"])),
+        }
+    pool = torch.randn(POOL, generator=torch.Generator().manual_seed(0)).repeat(2 + LARGEST // POOL)
+    for part in parts.values():
+        _draw(part, pool)
+    return parts
+
+
+def _draw(network: nn.Module, pool: Tensor) -> None:
+    """Give a network without memory its weights, in seconds; torch's own initialisation takes half a minute."""
+    import torch
+
+    state, begin = {}, 0
+    for key, tensor in network.state_dict().items():
+        values = pool[begin : begin + tensor.numel()]
+        fan_in = tensor[0].numel() if tensor.ndim > 1 else 1
+        spread = 0.02 if tensor.ndim == 1 or "embedding" in key else SPREAD * fan_in**-0.5
+        centre = 1.0 if tensor.ndim == 1 and key.endswith("weight") else 0.0
+        state[key] = values.mul(spread).add_(centre).to(torch.float16).view(tensor.shape)
+        begin = (begin + tensor.numel()) % POOL
+    network.load_state_dict(state, assign=True)
+    for name, buffer in network.named_buffers():  # transformers' position ids, which are in no file
+        network.get_submodule(name.rpartition(".")[0]).register_buffer(
+            name.rpartition(".")[2], torch.arange(buffer.numel()).view(buffer.shape), persistent=False
+        )
+    network.eval()
+
+
+def ask_us(name: str, folder: Path) -> list[Figure]:
     """Load the checkpoint, which the other process has left in the page cache, and compare."""
     import torch
     import transformers.models.clip.modeling_clip  # noqa: F401
 
-    from models.calls import Decode, Encode, EncodeImage, Predict
+    loaded, bundle = _loading(folder)
+    theirs = torch.load(folder.parent / "theirs.pt", weights_only=True)
+    figures = [*loaded, *(_distance(what, tensor, theirs[what]) for what, tensor in _answers(bundle, theirs).items())]
+    began = time.perf_counter()
+    image = _picture(bundle)
+    figures.append(Figure(f"picture, {SIDE} px, {STEPS} steps", time.perf_counter() - began, "s"))
+    difference = float((image.int() - theirs["image"].int()).abs().max())
+    figures.append(Figure("largest difference in it", difference, "of 255", at_most=1))
+    figures.append(Figure("memory that we took", peak_bytes() / GIB, "GiB", at_most=16))
+    return [Figure(f"{name}: {figure.name}", figure.value, figure.unit, at_most=figure.at_most) for figure in figures]
+
+
+def _loading(folder: Path) -> tuple[list[Figure], Bundle]:
+    """Load it. How long memory as such takes, which some machines have to fetch first, is the floor of that."""
+    import torch
+
     from models.checkpoint.loading import load
 
-    before, began = _resident(), time.perf_counter()
-    bundle = load(folder)
-    seconds, peak = time.perf_counter() - began, _peak() - before
-    figures = [("load of a page-cached float16 folder", seconds, "s"), ("peak memory of it", peak / bundle.bytes, "x")]
-    theirs = torch.load(folder.parent / "theirs.pt", weights_only=True)
+    forget_peak()
+    before = resident_bytes()
+    bundles: list[Bundle] = []
+    clock, processor = timed(lambda: bundles.append(load(folder)))
+    peak = peak_bytes() - before
+    floor, _ = timed(lambda: torch.zeros(bundles[0].bytes, dtype=torch.uint8).fill_(1))
+    figures = [
+        Figure("load of a page-cached float16 folder", clock, "s", at_most=3),
+        Figure("processor time of it", processor, "s"),
+        Figure("filling as much fresh memory and nothing else", floor, "s"),
+        Figure("peak memory of it", peak / bundles[0].bytes, "x", at_most=1.25),
+    ]
+    return figures, bundles[0]
+
+
+def _answers(bundle: Bundle, theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    import torch
+
+    from models.calls import Decode, Encode, EncodeImage, Predict
+
     latents, pixels = _inputs()
-    states = torch.stack(bundle.answer([Encode(PROMPT), Encode(NEGATIVE)]))
-    ours: dict[str, Tensor] = {
-        "text states": states,
+    return {
+        "text states": torch.stack(bundle.answer([Encode(PROMPT), Encode(NEGATIVE)])),
         "one U-Net call": bundle.answer([Predict(latents, float(TIMESTEP), (theirs["text states"][0],), 0, 1)])[0],
         "encoding by the VAE": bundle.answer([EncodeImage(pixels)])[0],
         "decoding by the VAE": bundle.answer([Decode(latents)])[0],
     }
-    for what, tensor in ours.items():
-        error = float((tensor - theirs[what]).norm() / theirs[what].norm())
-        figures.append((f"{what}, relative L2 x 1e6", error * 1e6, ""))
-    began = time.perf_counter()
-    image = _picture(bundle)
-    figures.append((f"picture, {SIDE} px, {STEPS} steps", time.perf_counter() - began, "s"))
-    figures.append(("largest difference in it", float((image.int() - theirs["image"].int()).abs().max()), "of 255"))
-    return figures
+
+
+def _distance(what: str, ours: Tensor, theirs: Tensor) -> Figure:
+    error = float((ours - theirs).norm() / theirs.norm())
+    return Figure(f"{what}, relative L2 x 1e6", error * 1e6, "", at_most=TOLERANCE * 1e6)
+
+
+def _ids(folder: Path) -> Tensor:
+    import torch
+
+    from models.checkpoint.facts import layout_of
+    from models.checkpoint.tokenizers import tokenizer_of
+
+    return torch.tensor(tokenizer_of(layout_of(folder))([PROMPT, NEGATIVE]))
 
 
 def _picture(bundle: Bundle) -> Tensor:
@@ -230,18 +278,3 @@ def _inputs() -> tuple[Tensor, Tensor]:
     generator = torch.Generator("cpu").manual_seed(SEED)
     latents = torch.randn((1, 4, SIDE // 8, SIDE // 8), generator=generator)
     return latents, torch.rand((1, 3, SIDE, SIDE), generator=generator) * 2 - 1
-
-
-def _resident() -> int:
-    """Bytes that this process has in memory now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    import resource
-
-    return pages * resource.getpagesize()
-
-
-def _peak() -> int:
-    """Bytes that this process has had in memory at most."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
