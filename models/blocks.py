@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.convolution import Conv1x1, Conv3x3
+
 
 class ResnetBlock(nn.Module):
     """Norm, SiLU, convolution, twice, around a shortcut; with `time_channels`, a shift by time is added in between.
@@ -17,19 +19,18 @@ class ResnetBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(groups, in_channels, eps=eps)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv1 = Conv3x3(in_channels, out_channels)
         self.time_emb_proj = nn.Linear(time_channels, out_channels) if time_channels else None
         self.norm2 = nn.GroupNorm(groups, out_channels, eps=eps)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        self.conv_shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
+        self.conv2 = Conv3x3(out_channels, out_channels)
+        self.conv_shortcut = Conv1x1(in_channels, out_channels) if in_channels != out_channels else None
 
     def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
         """Transform x (B, C, h, w); `shift` is (B, out_channels)."""
-        hidden: Tensor = self.conv1(F.silu(self.norm1(x)))
-        if shift is not None:
-            hidden = hidden + shift[:, :, None, None]
+        hidden = self.conv1(F.silu(self.norm1(x)), shift)
         hidden = self.conv2(F.silu(self.norm2(hidden)))
-        return hidden + (x if self.conv_shortcut is None else self.conv_shortcut(x))
+        out: Tensor = hidden + x if self.conv_shortcut is None else self.conv_shortcut(x, plus=hidden)
+        return out
 
 
 class Downsample(nn.Module):
@@ -53,9 +54,10 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = Conv3x3(channels, channels)
 
     def forward(self, x: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        size = size or (2 * x.shape[2], 2 * x.shape[3])
+        if size is None or size == (2 * x.shape[2], 2 * x.shape[3]):
+            return self.conv.doubled(x)
         enlarged: Tensor = self.conv(F.interpolate(x, size=size, mode="nearest"))
         return enlarged

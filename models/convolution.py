@@ -1,0 +1,80 @@
+"""Convolutions by whichever way is quickest here. With the parameters of `nn.Conv2d`; knows no network.
+
+On a CPU in float32, where nobody asks for gradients, oneDNN's own convolution is only one of three ways: Winograd's
+(`winograd.py`) takes 0.4 to 0.7 of its time where pictures and channels are large enough, and one product of matrices
+half of it for small pictures of many channels (torch 2.13, AVX-512). The choice looks at one picture's shape, never
+at how many there are, so that no picture's bits depend on its company.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models import winograd
+from models.linear import is_plain, linear, linear_plus
+
+LEAST_CHANNELS = 128  # on both sides; with fewer the transforms cost more than they save
+LEAST_TILES = 16
+MAX_GATHERED = 100  # pixels of a picture whose neighbourhoods are gathered
+
+
+class Conv3x3(nn.Conv2d):
+    """A 3x3 convolution of stride 1 that keeps the size."""
+
+    bias: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1)
+
+    def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Convolve x (B, C, h, w); `shift` (B, K) is added to each picture's channels."""
+        height, width = x.shape[2:]
+        if is_plain(x, self.weight) and min(self.weight.shape[:2]) >= LEAST_CHANNELS:
+            bias = self.bias if shift is None else self.bias + shift
+            if _tiles(height, width) >= LEAST_TILES:
+                return winograd.convolve(x, self.weight, bias, edges=self.padding_mode)
+            if height * width <= MAX_GATHERED:
+                return _gathered(x, self.weight, bias, self.padding_mode)
+        found: Tensor = super().forward(x)
+        return found if shift is None else found + shift[:, :, None, None]
+
+    def doubled(self, x: Tensor) -> Tensor:
+        """Convolve x enlarged to twice its size by nearest neighbour."""
+        height, width = 2 * x.shape[2], 2 * x.shape[3]
+        enough = _tiles(height, width) >= LEAST_TILES and min(self.weight.shape[:2]) >= LEAST_CHANNELS
+        if enough and is_plain(x, self.weight):
+            return winograd.convolve(x, self.weight, self.bias, edges=self.padding_mode, double=True)
+        enlarged: Tensor = self(F.interpolate(x, size=(height, width), mode="nearest"))
+        return enlarged
+
+
+class Conv1x1(nn.Conv2d):
+    """A 1x1 convolution, which is a linear layer of each pixel's channels."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        """Convolve x (B, C, h, w); `plus` (B, K, h, w) is added to the answer."""
+        pixels, weight = x.permute(0, 2, 3, 1), self.weight[:, :, 0, 0]
+        if plus is None:
+            return linear(pixels, weight, self.bias).permute(0, 3, 1, 2)
+        return linear_plus(pixels, weight, self.bias, plus.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def _tiles(height: int, width: int) -> int:
+    return -(-height // winograd.OUT) * -(-width // winograd.OUT)
+
+
+def _gathered(x: Tensor, weight: Tensor, bias: Tensor, edges: str) -> Tensor:
+    """Convolve by one product of the neighbourhoods of all pixels, (B * h * w, 9 C), with the weights (9 C, K)."""
+    mode = "circular" if edges == "circular" else "constant"
+    padded = F.pad(x, (1, 1, 1, 1), mode=mode).permute(0, 2, 3, 1).contiguous()
+    picture, row, column, channel = padded.stride()
+    size = (len(x), *x.shape[2:], 3, 3, x.shape[1])
+    neighbours = padded.as_strided(size, (picture, row, column, row, column, channel)).reshape(-1, 9 * x.shape[1])
+    flat = weight.permute(0, 2, 3, 1).reshape(len(weight), -1)
+    one = bias if bias.ndim == 1 else None
+    found = linear(neighbours, flat, one).view(len(x), *x.shape[2:], -1)
+    return (found if one is not None else found + bias[:, None, None]).permute(0, 3, 1, 2)

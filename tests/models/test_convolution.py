@@ -1,0 +1,97 @@
+"""Our ways to convolve against torch's own, and the choice among them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models import convolution, winograd
+from models.convolution import Conv1x1, Conv3x3
+from tests.reference.oracle import relative_error
+
+ROUNDING = 2e-6  # relative L2, float32; adding up directly is 3e-7 from the truth, Winograd's transforms 1.2e-6
+
+
+def wanted(x: Tensor, layer: Conv3x3, *, double: bool = False) -> Tensor:
+    """In float64, by torch's own convolution."""
+    enlarged = F.interpolate(x.double(), scale_factor=2, mode="nearest") if double else x.double()
+    mode = "circular" if layer.padding_mode == "circular" else "constant"
+    return F.conv2d(F.pad(enlarged, (1, 1, 1, 1), mode), layer.weight.double(), layer.bias.double())
+
+
+def layer_of(channels: int, outputs: int, *, edges: str = "zeros") -> Conv3x3:
+    torch.manual_seed(1)
+    layer = Conv3x3(channels, outputs).requires_grad_(False)
+    setattr(layer, "padding_mode", edges)  # noqa: B010  # as `wrapped` does
+    return layer
+
+
+@pytest.mark.parametrize("edges", ["zeros", "circular"])
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("shape", [(2, 8, 16, 12), (3, 5, 7, 9), (1, 4, 1, 3)])
+@torch.no_grad()
+def test_winograd_convolves_all_sizes_and_edges(shape: tuple[int, ...], double: bool, edges: str) -> None:
+    layer, x = layer_of(shape[1], 6, edges=edges), torch.randn(shape)
+    found = winograd.convolve(x, layer.weight, layer.bias, edges=edges, double=double)
+    assert relative_error(found, wanted(x, layer, double=double)) <= ROUNDING
+
+
+@pytest.mark.parametrize("kept", [0, winograd.KEPT_TAPS])
+@torch.no_grad()
+def test_winograd_does_not_depend_on_its_blocks(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    layer, x = layer_of(128, 130), torch.randn(3, 128, 24, 20)
+    whole = winograd.convolve(x, layer.weight, layer.bias)
+    for name, value in (("BLOCK", 36 * 128), ("LEAST_TILES", 7), ("KEPT_TAPS", kept)):
+        monkeypatch.setattr(winograd, name, value)
+    assert relative_error(winograd.convolve(x, layer.weight, layer.bias), whole) <= ROUNDING
+
+
+@pytest.mark.parametrize("side", [8, 16, 18])
+@pytest.mark.parametrize("edges", ["zeros", "circular"])
+@torch.no_grad()
+def test_each_way_is_torchs_convolution_with_a_shift(side: int, edges: str) -> None:
+    layer, x, shift = layer_of(128, 136, edges=edges), torch.randn(2, 128, side, side), torch.randn(2, 136)
+    assert relative_error(layer(x, shift), wanted(x, layer) + shift[:, :, None, None]) <= ROUNDING
+    assert relative_error(layer.doubled(x), wanted(x, layer, double=True)) <= ROUNDING
+
+
+@pytest.mark.parametrize("side", [8, 16])
+@torch.no_grad()
+def test_no_pictures_bits_depend_on_its_company(side: int) -> None:
+    layer, x, shift = layer_of(128, 128), torch.randn(7, 128, side, side), torch.randn(7, 128)
+    together = layer(x, shift)
+    assert all(torch.equal(layer(x[i : i + 1], shift[i : i + 1])[0], together[i]) for i in range(len(x)))
+
+
+def test_only_what_asks_for_no_gradient_is_convolved_our_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways: list[str] = []
+    monkeypatch.setattr(winograd, "convolve", lambda *_, **__: ways.append("winograd"))
+    monkeypatch.setattr(convolution, "_gathered", lambda *_: ways.append("gathered"))
+    layer = layer_of(128, 128)
+    layer(torch.randn(1, 128, 16, 16))
+    with torch.no_grad():
+        layer.to(torch.bfloat16)(torch.randn(1, 128, 16, 16, dtype=torch.bfloat16))
+        layer_of(64, 128)(torch.randn(1, 64, 16, 16))
+        assert ways == []
+        layer_of(128, 128)(torch.randn(1, 128, 16, 16))
+        layer_of(128, 128)(torch.randn(1, 128, 8, 8))
+    assert ways == ["winograd", "gathered"]
+
+
+@torch.no_grad()
+def test_a_convolution_of_single_pixels_adds_what_it_is_told() -> None:
+    layer, x, plus = Conv1x1(6, 4), torch.randn(2, 6, 5, 3), torch.randn(2, 4, 5, 3)
+    found = F.conv2d(x, layer.weight, layer.bias)
+    assert relative_error(layer(x), found) <= ROUNDING
+    assert relative_error(layer(x, plus), found + plus) <= ROUNDING
+
+
+@torch.no_grad()
+def test_the_points_are_closer_than_the_usual_ones() -> None:
+    layer, x = layer_of(320, 64), F.silu(torch.randn(1, 320, 16, 16))
+    layer.weight.mul_(math.sqrt(3))
+    assert relative_error(winograd.convolve(x, layer.weight, layer.bias), wanted(x, layer)) < 1.5e-6
