@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.convolution import Conv1x1
+from models.linear import Linear, linear_gelu, linear_times
+
 
 class Attention(nn.Module):
-    """Multi-head attention of tokens (B, N, C) to `context` (B, T, D), or to themselves without one.
+    """Multi-head attention of tokens (B, N, C) to a context, or to themselves without one.
 
     With `upcast`, what is in float16 is attended to in float32: the scores of Stable Diffusion 2.1 exceed 65,504.
     """
@@ -25,19 +30,24 @@ class Attention(nn.Module):
         super().__init__()
         context_channels = context_channels or channels
         self.heads, self.upcast = heads, upcast
-        self.to_q = nn.Linear(channels, channels, bias=bias)
-        self.to_k = nn.Linear(context_channels, channels, bias=bias)
-        self.to_v = nn.Linear(context_channels, channels, bias=bias)
-        self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
+        self.to_q = Linear(channels, channels, bias=bias)
+        self.to_k = Linear(context_channels, channels, bias=bias)
+        self.to_v = Linear(context_channels, channels, bias=bias)
+        self.to_out = nn.ModuleList([Linear(channels, channels)])
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        context = x if context is None else context
-        q, k, v = (self._split(project) for project in (self.to_q(x), self.to_k(context), self.to_v(context)))
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        """Attend to what `remember` gave of a context; without one to x itself."""
+        k, v = (self.to_k(x), self.to_v(x)) if memory is None else memory.chunk(2, dim=-1)
+        q, k, v = (self._split(part) for part in (self.to_q(x), k, v))
         if self.upcast and x.dtype is torch.float16:
             q, k, v = q.float(), k.float(), v.float()
         attended = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)  # (B, N, C)
         out: Tensor = self.to_out[0](attended.to(x.dtype))
         return out
+
+    def remember(self, context: Tensor) -> Tensor:
+        """The keys and values of a context (B, T, D), side by side: (B, T, 2 C)."""
+        return torch.cat((self.to_k(context), self.to_v(context)), dim=-1)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)  # (B, heads, N, C / heads)
@@ -48,12 +58,11 @@ class GEGLU(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(channels, 2 * hidden_channels)
+        self.proj = Linear(channels, 2 * hidden_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden, gate = self.proj(x).chunk(2, dim=-1)
-        gated: Tensor = hidden * F.gelu(gate)
-        return gated
+        (hidden, gate), biases = self.proj.weight.chunk(2), self.proj.bias.chunk(2)
+        return linear_times(x, hidden, biases[0], linear_gelu(x, gate, biases[1]))
 
 
 class FeedForward(nn.Module):
@@ -61,7 +70,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(GEGLU(channels, 4 * channels), nn.Identity(), nn.Linear(4 * channels, channels))
+        self.net = nn.Sequential(GEGLU(channels, 4 * channels), nn.Identity(), Linear(4 * channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.net(x)
@@ -80,9 +89,10 @@ class TransformerBlock(nn.Module):
         self.norm3 = nn.LayerNorm(channels)
         self.ff = FeedForward(channels)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        """Transform tokens (B, N, C); `memory` is what the second attention remembers of the context."""
         x = x + self.attn1(self.norm1(x))
-        x = x + self.attn2(self.norm2(x), context)
+        x = x + self.attn2(self.norm2(x), memory)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 
@@ -104,18 +114,19 @@ class SpatialTransformer(nn.Module):
         super().__init__()
         self.linear = linear
         self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
-        self.proj_in = nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, 1)
+        self.proj_in = Linear(channels, channels) if linear else Conv1x1(channels, channels)
         self.transformer_blocks = nn.ModuleList(
             TransformerBlock(channels, heads=heads, context_channels=context_channels, upcast=upcast)
             for _ in range(layers)
         )
-        self.proj_out = nn.Linear(channels, channels) if linear else nn.Conv2d(channels, channels, 1)
+        self.proj_out = Linear(channels, channels) if linear else Conv1x1(channels, channels)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, memories: Iterator[Tensor]) -> Tensor:
+        """Transform x (B, C, h, w), taking one of `memories` for each block."""
         hidden: Tensor = self.norm(x)
         tokens = self.proj_in(_tokens(hidden)) if self.linear else _tokens(self.proj_in(hidden))
         for block in self.transformer_blocks:
-            tokens = block(tokens, context)
+            tokens = block(tokens, next(memories))
         size = (x.shape[2], x.shape[3])
         return x + (_image(self.proj_out(tokens), size) if self.linear else self.proj_out(_image(tokens, size)))
 
@@ -127,8 +138,8 @@ class ImageAttention(Attention):
         super().__init__(channels, heads=1, bias=True)
         self.group_norm = nn.GroupNorm(groups, channels, eps=eps)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        attended = super().forward(_tokens(self.group_norm(x)), context)
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
+        attended = super().forward(_tokens(self.group_norm(x)), memory)
         return x + _image(attended, (x.shape[2], x.shape[3]))
 
 

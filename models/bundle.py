@@ -21,6 +21,7 @@ from models.calls import Call, Decode, Encode, EncodeImage, Predict
 from models.config import BundleConfig, VAEConfig
 from models.cost import Costs
 from models.emphasis import weigh
+from models.remembered import Remembered
 from models.schedule import Schedule
 from models.text import Tower
 from models.tiling import wrapped
@@ -29,6 +30,7 @@ from models.vae import VAE
 
 REMEMBERED_CHUNKS = 256
 REMEMBERED_TIMESTEPS = 256
+REMEMBERED_BYTES = 2**28  # of keys and values: 34 prompts of Stable Diffusion 1 in float32
 MAX_ROWS_A_THREAD = 15
 
 
@@ -116,19 +118,19 @@ class Bundle:
         rows = [call.rows for call in calls]
         samples = self._inward(torch.cat([_input(call).expand(call.rows, -1, -1, -1) for call in calls]))
         shifts = torch.cat([self._shifts(call.timestep) for call in calls for _ in call.conds])
-        context = self._inward(torch.stack([cond for call in calls for cond in call.conds]))
+        memory = torch.cat([self._memory(cond) for call in calls for cond in call.conds])
         unet = self._wrapped_unet if calls[0].tiling else self.unet
-        prediction = self._unet_rows(unet, samples, shifts, context)
+        prediction = self._unet_rows(unet, samples, shifts, memory)
         return list(torch.split(prediction.to("cpu", torch.float32), rows))
 
-    def _unet_rows(self, unet: UNet, samples: Tensor, shifts: Tensor, context: Tensor) -> Tensor:
+    def _unet_rows(self, unet: UNet, samples: Tensor, shifts: Tensor, memory: Tensor) -> Tensor:
         """Ask the U-Net in such numbers of rows that on a CPU no row's bits depend on how many there are.
 
         oneDNN (torch 2.13, AVX-512) rounds a lone row, and 16 rows or more a thread, differently from all numbers
         between. So one row is asked twice over, and many in several calls.
         """
         groups = [
-            unet.predict(*(_taken(part, places) for part in (samples, shifts, context)))
+            unet.predict(*(_taken(part, places) for part in (samples, shifts, memory)))
             for places in self._groups(len(samples))
         ]
         return torch.cat(groups)[: len(samples)]
@@ -148,6 +150,11 @@ class Bundle:
             return [[0, 0]]
         parts = math.ceil(count / (MAX_ROWS_A_THREAD * torch.get_num_threads()))
         return [part.tolist() for part in torch.arange(count).tensor_split(parts)]
+
+    @cached_property
+    def _memory(self) -> Remembered:
+        """The U-Net's keys and values (1, T, M) of a prompt's states; alone, so that no bit depends on the others."""
+        return Remembered(lambda cond: self.unet.remember(self._inward(cond[None])), REMEMBERED_BYTES)
 
     @cached_property
     def _shifts(self) -> Callable[[float], Tensor]:

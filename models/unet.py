@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.attention import SpatialTransformer
+from models.attention import Attention, SpatialTransformer, TransformerBlock
 from models.blocks import Downsample, ResnetBlock, Upsample
 from models.config import ATTENTION_DOWN, ATTENTION_UP, UNetConfig
 
@@ -36,7 +37,7 @@ class UNet(nn.Module):
         self.conv_out = nn.Conv2d(channels[0], config.out_channels, 3, padding=1)
 
     def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
-        return self.predict(sample, self.shifts(timestep), context)
+        return self.predict(sample, self.shifts(timestep), self.remember(context))
 
     def shifts(self, timestep: Tensor) -> Tensor:
         """Return what each timestep (B,) adds inside the residual blocks, side by side in their order: (B, S).
@@ -44,27 +45,42 @@ class UNet(nn.Module):
         It depends on nothing else, so that it can be kept for all pictures that pass the same timestep.
         """
         time = F.silu(self.time_embedding(timestep))
-        return torch.cat([project(time) for project in self._projections()], dim=1)
+        return torch.cat([project(time) for project in self._projections], dim=1)
 
-    def predict(self, sample: Tensor, shifts: Tensor, context: Tensor) -> Tensor:
-        """Predict from latents (B, C, h, w), their `shifts` (B, S) and `context` (B, T, D)."""
+    def remember(self, context: Tensor) -> Tensor:
+        """Return the keys and values of a context (B, T, D) in all transformers, side by side in their order.
+
+        They depend on nothing else, so that they can be kept for all steps of all pictures of a prompt: (B, T, M).
+        """
+        return torch.cat([attention.remember(context) for attention in self._cross_attentions], dim=-1)
+
+    def predict(self, sample: Tensor, shifts: Tensor, memory: Tensor) -> Tensor:
+        """Predict from latents (B, C, h, w), their `shifts` (B, S) and the `memory` of their context (B, T, M)."""
         if self.config.center_input_sample:
             sample = 2 * sample - 1
-        unused = iter(torch.split(shifts, [project.out_features for project in self._projections()], dim=1))
+        unused = iter(torch.split(shifts, [project.out_features for project in self._projections], dim=1))
+        widths = [2 * attention.to_k.out_features for attention in self._cross_attentions]
+        memories = iter(torch.split(memory, widths, dim=2))
         x = self.conv_in(sample)
         skips = [x]
         for block in self.down_blocks:
-            x = block(x, unused, context, skips)
-        x = self.mid_block(x, unused, context)
+            x = block(x, unused, memories, skips)
+        x = self.mid_block(x, unused, memories)
         for block in self.up_blocks:
-            x = block(x, unused, context, skips)
+            x = block(x, unused, memories, skips)
         prediction: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
         return prediction
 
+    @cached_property
     def _projections(self) -> list[nn.Linear]:
         """Each residual block's projection of time, in the order in which the blocks run."""
         blocks = (block for block in self.modules() if isinstance(block, ResnetBlock))
         return [block.time_emb_proj for block in blocks if block.time_emb_proj is not None]
+
+    @cached_property
+    def _cross_attentions(self) -> list[Attention]:
+        """The attention to the context of each transformer block, in the order in which the blocks run."""
+        return [block.attn2 for block in self.modules() if isinstance(block, TransformerBlock)]
 
 
 class TimeEmbedding(nn.Module):
@@ -105,12 +121,12 @@ class DownBlock(nn.Module):
         is_last = level == len(channels) - 1
         self.downsamplers = None if is_last else nn.ModuleList([Downsample(channels[level], padding=1)])
 
-    def forward(self, x: Tensor, shifts: Iterator[Tensor], context: Tensor, skips: list[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, shifts: Iterator[Tensor], memories: Iterator[Tensor], skips: list[Tensor]) -> Tensor:
         """Transform x, appending every state that the way up will need to `skips`."""
         for index, resnet in enumerate(self.resnets):
             x = resnet(x, next(shifts))
             if self.attentions is not None:
-                x = self.attentions[index](x, context)
+                x = self.attentions[index](x, memories)
             skips.append(x)
         if self.downsamplers is not None:
             x = self.downsamplers[0](x)
@@ -127,9 +143,9 @@ class MidBlock(nn.Module):
         self.resnets = nn.ModuleList(_resnet(config, channels, channels) for _ in range(2))
         self.attentions = nn.ModuleList([_transformer(config, len(config.block_out_channels) - 1)])
 
-    def forward(self, x: Tensor, shifts: Iterator[Tensor], context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, shifts: Iterator[Tensor], memories: Iterator[Tensor]) -> Tensor:
         x = self.resnets[0](x, next(shifts))
-        x = self.attentions[0](x, context)
+        x = self.attentions[0](x, memories)
         out: Tensor = self.resnets[1](x, next(shifts))
         return out
 
@@ -153,12 +169,12 @@ class UpBlock(nn.Module):
         self.attentions = _transformers(config, level, layers, block_type == ATTENTION_UP)
         self.upsamplers = nn.ModuleList([Upsample(here)]) if level > 0 else None
 
-    def forward(self, x: Tensor, shifts: Iterator[Tensor], context: Tensor, skips: list[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, shifts: Iterator[Tensor], memories: Iterator[Tensor], skips: list[Tensor]) -> Tensor:
         """Transform x, taking states from the end of `skips`; doubling goes to the size of the next one."""
         for index, resnet in enumerate(self.resnets):
             x = resnet(torch.cat((x, skips.pop()), dim=1), next(shifts))
             if self.attentions is not None:
-                x = self.attentions[index](x, context)
+                x = self.attentions[index](x, memories)
         if self.upsamplers is not None:
             x = self.upsamplers[0](x, (skips[-1].shape[2], skips[-1].shape[3]))
         return x
