@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.pages.easel import WINDOW, Stand
@@ -153,6 +154,13 @@ def test_fingers_draw_zoom_and_take_back_a_stroke_by_a_second_one(chromium: Brow
         "all => all.filter(e => e.checkVisibility()).map(e => [e.innerText, e.getBoundingClientRect().height])",
     )
     assert [name for name, height in buttons if height < TARGET] == []
+    assert Axe().run(page).response["violations"] == []
+    before = mask_of(page, canvas_id)
+    stage = page.locator("[data-stage]").bounding_box()
+    assert stage is not None
+    page.touchscreen.tap(stage["x"] + 20, stage["y"] + 10)
+    expect(page.get_by_role("spinbutton", name="Strength")).to_be_hidden()
+    assert mask_of(page, canvas_id) == before, "the tap that closed the sheet has drawn"
     context.close()
 
 

@@ -162,6 +162,17 @@ function toggleSheet(button) {
   button.setAttribute("aria-expanded", String(isOpenNow));
 }
 
+/** Close the sheet of settings that covers the stage of a phone. Returns whether there was one. */
+function closeSheet() {
+  const button = root.querySelector("[data-sheet]");
+  const isCovered = root.hasAttribute("data-sheet-open") && button.checkVisibility();
+  if (isCovered) toggleSheet(button);
+  return isCovered;
+}
+
+const stage = root.querySelector("[data-stage]");
+stage.addEventListener("pointerdown", (event) => closeSheet() && event.stopImmediatePropagation(), { capture: true });
+
 root.addEventListener("input", ({ target }) => {
   if (target.dataset.brush === "size") workbench.brush = { size: Number(target.value) || 1 };
   if (target.dataset.brush === "hardness") workbench.brush = { hardness: Number(target.value) / 100 };
@@ -183,7 +194,7 @@ new Keys(
     "ctrl+shift+z": () => workbench.redo(),
     "ctrl+y": () => workbench.redo(),
     "ctrl+Enter": () => root.querySelector("form[data-panel]").requestSubmit(),
-    Escape: () => workbench.abandon(),
+    Escape: () => closeSheet() || workbench.abandon(),
     Backspace: () => workbench.change(MASK_ACTS.clear), // small keyboards have no Delete
     "?": ACTS.keys,
     ArrowLeft: () => staging.step(-1),
