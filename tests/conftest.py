@@ -53,10 +53,14 @@ TINY_SCHEDULER = {
 # Tests that start processes and wait for them: one after another in one worker, beside which another computes.
 PROCESSES = "processes"
 PROCESS_TESTS = (
-    *("tests/e2e/", "tests/app/test_survival.py", "tests/app/test_engine_server.py"),
+    *("tests/e2e/", "tests/app/test_engine_server.py"),
     *("tests/app/test_supervisor.py", "tests/app/test_dispatch_kills.py"),
 )
-LONG_TESTS = ("tests/pages/test_canvas_", "tests/models/test_seams.py", "tests/pages/test_pages_in_browser.py")
+LONG_TESTS = (  # those that take 5 s or more, the longest first
+    *("tests/pages/test_canvas_", "tests/pages/test_pages_in_browser.py", "tests/models/checkpoint/"),
+    *("tests/models/test_train", "tests/models/test_seams.py", "tests/models/test_edit_images.py"),
+    *("tests/models/test_evaluate.py", "tests/models/test_bundle.py", "tests/app/test_shelf.py", "tests/pages/"),
+)
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of types
@@ -81,7 +85,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(path: str) -> int:
-    return 0 if _group(path) == PROCESSES else 1 if path.startswith(LONG_TESTS) else 2
+    places = (place for place, start in enumerate(LONG_TESTS, 1) if path.startswith(start))
+    return 0 if _group(path) == PROCESSES else next(places, len(LONG_TESTS) + 1)
 
 
 def _group(path: str) -> str:

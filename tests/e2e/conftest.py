@@ -32,7 +32,7 @@ class Exhibit:
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[LocalServer]:
     data = tmp_path_factory.mktemp("e2e") / "data"
-    with LocalServer(Settings(data=data, checkpoint=str(tiny_checkpoint))) as server:
+    with LocalServer(Settings(data=data, checkpoint=str(tiny_checkpoint), concurrency=4)) as server:
         yield server
 
 
@@ -59,31 +59,47 @@ def exhibit(server: LocalServer) -> Exhibit:
         return Exhibit(image_id, path, dict(client.cookies))
 
 
-@pytest.fixture
-def new_context(browser: Browser, server: LocalServer) -> Iterator[NewContext]:
-    """Open browsers of their own; none may ask another server, break the policy or throw an error."""
-    opened: list[BrowserContext] = []
-    strangers: list[str] = []
-    faults: list[str] = []
+class Watch:
+    """Opens browsers of their own; none may ask another server, break the policy or throw an error."""
 
-    def note(request: Request) -> None:
-        if not request.url.startswith((server.url + "/", *HARMLESS)):
-            strangers.append(request.url)
+    def __init__(self, browser: Browser, server: LocalServer) -> None:
+        self._browser, self._server = browser, server
+        self._opened: list[BrowserContext] = []
+        self._strangers: list[str] = []
+        self._faults: list[str] = []
 
-    def open_context(**options: object) -> BrowserContext:
-        context = browser.new_context(**{"base_url": server.url, "viewport": DESKTOP, **options})  # type: ignore[arg-type]
+    def open(self, **options: object) -> BrowserContext:
+        given = {"base_url": self._server.url, "viewport": DESKTOP, **options}
+        context = self._browser.new_context(**given)  # type: ignore[arg-type]
         context.set_default_timeout(PATIENCE_MS)
-        context.on("request", note)
-        context.on("weberror", lambda error: faults.append(str(error.error)))
-        context.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)
-        opened.append(context)
+        context.on("request", self._note)
+        context.on("weberror", lambda error: self._faults.append(str(error.error)))
+        context.on("console", lambda said: self._faults.append(said.text) if "Content Security" in said.text else None)
+        self._opened.append(context)
         return context
 
-    yield open_context
-    for context in opened:
-        context.close()
-    assert not strangers, "a page asked another server"
-    assert not faults
+    def close(self) -> None:
+        for context in self._opened:
+            context.close()
+        self.check()
+
+    def check(self) -> None:
+        """Fail if since the last time any of them did what it may not."""
+        strangers, self._strangers = self._strangers, []
+        faults, self._faults = self._faults, []
+        assert not strangers, "a page asked another server"
+        assert not faults
+
+    def _note(self, request: Request) -> None:
+        if not request.url.startswith((self._server.url + "/", *HARMLESS)):
+            self._strangers.append(request.url)
+
+
+@pytest.fixture
+def new_context(browser: Browser, server: LocalServer) -> Iterator[NewContext]:
+    watch = Watch(browser, server)
+    yield watch.open
+    watch.close()
 
 
 @pytest.fixture
@@ -95,14 +111,12 @@ def page(new_context: NewContext) -> Page:
 def owned(new_context: NewContext, exhibit: Exhibit, server: LocalServer) -> Callable[..., Page]:
     """Open a page as the owner of the exhibit."""
 
-    def open_page(**options: object) -> Page:
-        context = new_context(**options)
-        context.add_cookies(
-            [{"name": name, "value": value, "url": server.url} for name, value in exhibit.cookies.items()]
-        )
-        return context.new_page()
+    return lambda **options: page_of_owner(new_context(**options), exhibit, server)
 
-    return open_page
+
+def page_of_owner(context: BrowserContext, exhibit: Exhibit, server: LocalServer) -> Page:
+    context.add_cookies([{"name": name, "value": value, "url": server.url} for name, value in exhibit.cookies.items()])
+    return context.new_page()
 
 
 @pytest.fixture(autouse=True)

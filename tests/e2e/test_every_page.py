@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from tests.e2e.conftest import Exhibit
+from app.cli.local_server import LocalServer
+from tests.e2e.conftest import Exhibit, Watch, page_of_owner
 
 pytestmark = pytest.mark.browser
 PAGES = {
@@ -28,24 +29,46 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PHONE = {"width": 360, "height": 740}
 
 
+@pytest.fixture(scope="module")
+def watch(browser: Browser, server: LocalServer) -> Iterator[Watch]:
+    watch = Watch(browser, server)
+    yield watch
+    watch.close()
+
+
+@pytest.fixture(scope="module")
+def desktop(watch: Watch, exhibit: Exhibit, server: LocalServer) -> Page:
+    """A tab for all pages: to open another for each would take as long as looking at them."""
+    return page_of_owner(watch.open(reduced_motion="reduce"), exhibit, server)
+
+
+@pytest.fixture(scope="module")
+def phone(watch: Watch, exhibit: Exhibit, server: LocalServer) -> Page:
+    return page_of_owner(watch.open(viewport=PHONE, has_touch=True), exhibit, server)
+
+
+@pytest.fixture(autouse=True)
+def watched(watch: Watch) -> Iterator[None]:
+    yield
+    watch.check()
+
+
 def visit(page: Page, name: str, exhibit: Exhibit) -> None:
     page.goto(PAGES[name].format(image=exhibit.image_id, share=exhibit.share_path))
     page.wait_for_load_state()
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing_in_light_and_dark(owned: Callable[..., Page], exhibit: Exhibit, name: str) -> None:
-    page = owned(reduced_motion="reduce", color_scheme="light")
+def test_axe_finds_nothing_in_light_and_dark(desktop: Page, exhibit: Exhibit, name: str) -> None:
     for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme)
-        visit(page, name, exhibit)  # anew: Chromium is late in recolouring a page that is already drawn
-        results = Axe().run(page)
+        desktop.emulate_media(color_scheme=scheme)
+        visit(desktop, name, exhibit)  # anew: Chromium is late in recolouring a page that is already drawn
+        results = Axe().run(desktop)
         assert not results.response["violations"], f"{scheme}: {results.generate_report()}"
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_phone_does_not_scroll_sideways(owned: Callable[..., Page], exhibit: Exhibit, name: str) -> None:
-    page = owned(viewport=PHONE, has_touch=True)
-    visit(page, name, exhibit)
-    wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+def test_a_phone_does_not_scroll_sideways(phone: Page, exhibit: Exhibit, name: str) -> None:
+    visit(phone, name, exhibit)
+    wide, seen = phone.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert wide <= seen

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.app.fake_engine import FakeEngine
+from tests.pages.easel import Stand
 
 pytestmark = pytest.mark.browser
 
@@ -18,6 +18,16 @@ PAGES = ("/", "/images", "/canvas", "/checkpoints", "/patterns", "/docs", "/nowh
 TARGET = 44  # pixels, the smallest side of what a finger should hit
 
 expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture
+def page(easel: Page) -> Page:
+    """The tab that the tests of this file share, in the hands of someone new."""
+    easel.goto("about:blank")
+    easel.context.clear_cookies()
+    easel.set_viewport_size({"width": 1440, "height": 900})
+    easel.emulate_media(color_scheme="light")
+    return easel
 
 
 def violations(page: Page) -> list[str]:
@@ -88,8 +98,8 @@ def test_the_form_and_the_pictures_stand_side_by_side_where_there_is_room(page: 
     expect(page.locator("details.settings")).not_to_have_attribute("open", "")
 
 
-def test_a_card_goes_through_its_states_without_a_reload(page: Page, engine: FakeEngine) -> None:
-    engine.step_delay = 0.4
+def test_a_card_goes_through_its_states_without_a_reload(page: Page, stand: Stand) -> None:
+    stand.engine.step_delay = 0.4
     page.goto("/")
     page.get_by_role("link", name="a cabin by the lake at dawn").click()
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("a cabin by the lake at dawn")
@@ -111,8 +121,8 @@ def test_a_card_goes_through_its_states_without_a_reload(page: Page, engine: Fak
     expect(page.locator(".card[data-state=done]")).to_have_count(1)
 
 
-def test_the_element_of_the_preview_is_kept_so_that_nothing_flickers(page: Page, engine: FakeEngine) -> None:
-    engine.step_delay = 0.3
+def test_the_element_of_the_preview_is_kept_so_that_nothing_flickers(page: Page, stand: Stand) -> None:
+    stand.engine.step_delay = 0.3
     page.goto("/")
     page.get_by_label("Prompt", exact=True).fill("a lake")
     page.get_by_role("button", name="Generate").click()
@@ -122,8 +132,8 @@ def test_the_element_of_the_preview_is_kept_so_that_nothing_flickers(page: Page,
     assert page.evaluate("window.picture === document.querySelector('.card img')")
 
 
-def test_cancelling_stops_the_card(page: Page, engine: FakeEngine) -> None:
-    engine.step_delay = 1.0
+def test_cancelling_stops_the_card(page: Page, stand: Stand) -> None:
+    stand.engine.step_delay = 1.0
     page.goto("/")
     page.get_by_label("Prompt", exact=True).fill("a lake")
     page.get_by_role("button", name="Generate").click()
@@ -211,8 +221,8 @@ def test_a_picture_is_deleted_after_a_dialog(page: Page) -> None:
     expect(page.get_by_text("Nothing on the walls yet")).to_be_visible()
 
 
-def test_it_works_without_scripts(chromium: Browser, live: str) -> None:
-    context = chromium.new_context(base_url=live, java_script_enabled=False)
+def test_it_works_without_scripts(chromium: Browser, stand: Stand) -> None:
+    context = chromium.new_context(base_url=stand.url, java_script_enabled=False)
     page = context.new_page()
     page.goto("/")
     expect(page.get_by_role("button", name="Roll a seed")).to_be_hidden()
@@ -222,10 +232,10 @@ def test_it_works_without_scripts(chromium: Browser, live: str) -> None:
     context.close()
 
 
-def test_nothing_is_fetched_from_elsewhere(context: BrowserContext, page: Page, live: str) -> None:
+def test_nothing_is_fetched_from_elsewhere(page: Page, stand: Stand) -> None:
     hosts: set[str] = set()
-    context.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+    page.context.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
     generate(page)
     for path in PAGES:
         page.goto(path)
-    assert hosts == {urlsplit(live).netloc}
+    assert hosts == {urlsplit(stand.url).netloc}

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,12 @@ from PIL import Image
 
 from app.cli import generate
 from app.cli.local_server import POLL_SECONDS, LocalServer, children, post, wait
-from app.settings import Settings
 from models.pixels import pixel_sha256
 from tests.api.picturing import file, mask
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds child processes in /proc")
 PROMPT = "mountains by the lake at sunset"
 STEPS = 30
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[LocalServer]:
-    data = tmp_path_factory.mktemp("survival") / "data"
-    with LocalServer(Settings(data=data, checkpoint=str(tiny_checkpoint), concurrency=4)) as server:
-        yield server
 
 
 def ask(client: httpx2.Client, count: int) -> list[str]:
