@@ -21,6 +21,7 @@ from tests.pages.painting import (
     said,
     saved,
     soon,
+    state_of,
     touch,
 )
 
@@ -238,6 +239,26 @@ def test_what_another_device_has_saved_is_not_written_over_unasked(easel: Page, 
     expect(notice).to_be_hidden()
     assert box_of(mask_of(page, canvas_id)) == pytest.approx((10, 10, 60, 60), abs=1)
     device.close()
+
+
+def test_what_is_here_is_kept_also_when_another_device_went_on_to_another_picture(easel: Page) -> None:
+    page, canvas_id = easel, begin(easel)
+    before = state_of(page, canvas_id)["image"]["id"]
+    path = f"/api/canvases/{canvas_id}"
+    page.request.patch(path, data={"frame": {"x": -64, "y": 0, "width": 320, "height": 256}})
+    page.request.post(f"{path}/candidates", data={"prompt": "a lake", "steps": 2})
+    draw(page, (10, 10), (60, 60))
+    soon(page, "[data-saved]", "^Changed elsewhere$")
+    soon(page, ".canvas-tiles li:nth-child(2)", "^done$", "data-state")
+    (candidate,) = state_of(page, canvas_id)["candidates"]
+    page.request.post(f"{path}/accept", data={"image_id": candidate["image"]["id"]})
+    page.get_by_role("button", name="Keep what is here").click()
+    mask = mask_of(page, canvas_id)
+    now = state_of(page, canvas_id)
+    assert (now["image"]["id"], now["frame"]["width"], len(now["history"])) == (before, SIDE, 2)
+    assert mask is not None
+    assert mask.size == (SIDE, SIDE)
+    soon(page, "[data-walk] [aria-current=step]", "The beginning")
 
 
 def test_it_says_so_while_nothing_can_be_saved_and_saves_as_soon_as_it_can(easel: Page) -> None:

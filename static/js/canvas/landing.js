@@ -34,6 +34,13 @@ form.addEventListener("submit", (event) => {
 awaitPictures(form, { take: send, refuse: (words) => say(words, true) });
 
 on("click", "[data-forget]", async (button) => {
-  await ask("DELETE", `/api/canvases/${button.dataset.forget}`);
-  button.closest("li").remove();
+  try {
+    await ask("DELETE", `/api/canvases/${button.dataset.forget}`);
+  } catch (refusal) {
+    return say(refusal.message, true);
+  }
+  const item = button.closest("li");
+  const next = (item.nextElementSibling ?? item.previousElementSibling)?.querySelector("[data-forget]");
+  item.remove();
+  (next ?? form.elements.file).focus();
 });

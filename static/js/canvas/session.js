@@ -12,6 +12,7 @@ export class Session {
   #adopt;
   #changed;
   #id;
+  #imageId = ""; // of the picture that is on the stage
   #loading = 0;
   #mask = null;
   #parts;
@@ -70,10 +71,16 @@ export class Session {
     else this.#note(canvas); // a version that is not ours is met when we save
   }
 
-  /** Keep what is here, although something else was saved meanwhile. */
+  /** Keep what is here, although something else was saved meanwhile; also the picture, if another was gone on with. */
   async insist() {
-    const { version } = await ask("GET", this.#url);
+    let { version, image } = await ask("GET", this.#url);
+    if (image.id !== this.#imageId) {
+      const headers = { "If-Match": String(version) };
+      ({ version } = await ask("POST", `${this.#url}/checkout`, { json: { image_id: this.#imageId }, headers }));
+      for (const part of ["mask", "frame"]) this.#saver.touch(part); // going there has cleared them
+    }
     this.#saver.insist(version);
+    await this.refresh();
   }
 
   async generate(request) {
@@ -120,6 +127,7 @@ export class Session {
     const [image, mask] = [await picture(canvas.image.url), new Mask(canvas.image.width, canvas.image.height)];
     if (canvas.mask_url) await load(mask, canvas.mask_url);
     this.#mask = mask;
+    this.#imageId = canvas.image.id;
     this.#saver.forget();
     this.#note(canvas, { isOurs: true, quietly: true });
     this.#adopt({ picture: { ...canvas.image, image }, mask, frame: canvas.frame, canvas });
