@@ -110,7 +110,8 @@ def test_masks_of_any_kind_and_size_are_taken(alice: TestClient, engine: FakeEng
         assert opened(answer["images"][0]).size == (96, 80), "with the whole resolution the picture keeps its size"
         edit = engine.finished[-1].edit
         assert edit is not None
-        assert (edit.only_masked, edit.work_width, edit.mask_blur, edit.masked_content) == (True, 64, 2, "original")
+        assert (edit.only_masked, edit.work_width, edit.masked_content) == (True, 64, "original")
+        assert (edit.mask_blur, edit.grow) == (2, 2), "half of the rim lies outside, as of a blurred mask"
         assert answer["parameters"]["init_images"] is None
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx2
 import pytest
 import webuiapi
 from fastapi import FastAPI
@@ -184,3 +186,20 @@ def test_easy_diffusion_follows_its_task(alice: TestClient) -> None:
     assert len(post(alice, "/sdapi/v1/txt2img", body)["images"]) == 1
     idle = post(alice, "/internal/progress", {"id_task": "t1", "id_live_preview": -1, "live_preview": True})
     assert (idle["active"], idle["queued"], idle["completed"]) == (False, False, True)
+
+
+def test_as_many_clients_at_once_as_may_wait_get_each_their_own(
+    live: str, settings: Settings, engine: FakeEngine
+) -> None:
+    def ask(seed: int) -> list[int]:
+        if seed % 2:
+            client = webuiapi.WebUIApi(baseurl=f"{live}/sdapi/v1")
+            made = client.txt2img(prompt="a lake", seed=seed, steps=2, width=64, height=64)
+            return [int(found) for found in made.info["all_seeds"]]
+        body = {"prompt": "a lake", "size": "64x64", "steps": 2, "seed": seed}
+        answer = httpx2.post(f"{live}/v1/images/generations", json=body, timeout=60).json()
+        return [datum["seed"] for datum in answer["data"]]
+
+    with ThreadPoolExecutor(settings.max_pending) as clients:
+        assert list(clients.map(ask, range(settings.max_pending))) == [[seed] for seed in range(settings.max_pending)]
+    assert len(engine.finished) == settings.max_pending

@@ -48,6 +48,8 @@ RECIPES = st.builds(
     steps=st.integers(1, 150),
     guidance_scale=st.floats(1, 30),
     guidance_rescale=SHARES,
+    guidance_start=st.sampled_from([0.0, 0.25]),
+    guidance_end=st.sampled_from([0.5, 1.0]),
     sampler=st.sampled_from(Sampler),
     scheduler=st.sampled_from(Scheduler),
     eta=SHARES,
@@ -104,6 +106,10 @@ def test_a1111_reads_each_setting_that_we_write(recipe: Recipe) -> None:
         expected["Tiling"] = True
     if recipe.guidance_rescale:
         expected["CFG rescale"] = recipe.guidance_rescale
+    if recipe.guidance_start:
+        expected["Skip Early CFG"] = recipe.guidance_start
+    if recipe.guidance_end < 1:
+        expected["CFG end"] = recipe.guidance_end
     if recipe.sampler is Sampler.DDIM and recipe.eta:
         expected["Eta DDIM"] = recipe.eta
     assert said == {key: str(value) for key, value in (expected | edit_of(recipe)).items()}
@@ -149,8 +155,9 @@ def test_the_text_alone_brings_all_of_it_back_that_it_holds(recipe: Recipe) -> N
         assert told.get(name, "") == getattr(recipe, name)
     for name in ("steps", "guidance_scale", "seed", "width", "height", "checkpoint"):
         assert told[name] == getattr(recipe, name)
-    for name, usual in (("clip_skip", 1), ("tiling", False), ("guidance_rescale", 0), ("subseed_strength", 0)):
-        assert told.get(name, usual) == getattr(recipe, name)
+    usual = {"clip_skip": 1, "tiling": False, "guidance_rescale": 0, "subseed_strength": 0, "guidance_start": 0}
+    for name, value in {**usual, "guidance_end": 1}.items():
+        assert told.get(name, value) == getattr(recipe, name)
     assert sampler_of(str(told["sampler"])) is recipe.sampler
     assert scheduler_of(str(told.get("scheduler", "Normal"))) is recipe.scheduler
     if recipe.hires is not None:

@@ -61,7 +61,7 @@ def test_a_picture_that_is_dropped_or_pasted_fills_the_form(page: Page, foreign:
     expect(panel.get_by_role("heading", name="Made with AUTOMATIC1111")).to_be_visible()
     expect(panel).to_contain_text("There is no 'UniPC' here")
     expect(panel).to_contain_text("dreams is not here")
-    panel.get_by_text("1 that are not known here").click()
+    panel.get_by_text("1 setting that is not known here").click()
     expect(panel).to_contain_text("ADetailer model")
     for name, value in (
         ("prompt", "a lake"),

@@ -97,8 +97,8 @@ class Dialect:
 
 
 DIALECTS = (
-    ("a1111", "AUTOMATIC1111's interface", "Give clients this server's address.", sdapi.PARTS),
-    ("openai", "OpenAI's interface for images", "Give clients this server's address with `/v1`.", openai.PARTS),
+    ("a1111", "A1111's interface", "Give clients this server's address.", sdapi.PARTS),
+    ("openai", "OpenAI's interface", "Give clients this server's address with `/v1`.", openai.PARTS),
 )
 
 
