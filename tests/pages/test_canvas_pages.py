@@ -26,6 +26,15 @@ def begun(browser: TestClient) -> str:
     return answer.headers["location"]
 
 
+def test_a_file_that_is_no_picture_is_named_once(alice: TestClient) -> None:
+    refused = alice.post("/canvas", files={"file": ("a.svg", b"<svg/>", "image/svg+xml")}, headers=HTML)
+    assert refused.status_code == 422
+    assert refused.text.count("This is no PNG, JPEG or WebP file.") == 1
+    assert alice.get("/api/images").json()["images"] == []
+    page = alice.get("/canvas?before=x", headers=HTML)
+    assert (page.status_code, "<code>next</code>" in page.text) == (422, True)
+
+
 def test_it_says_where_to_begin_as_long_as_there_is_no_canvas(alice: TestClient) -> None:
     page = alice.get("/canvas").text
     assert "No canvas yet" in page
