@@ -30,6 +30,7 @@ WIDGETS = {  # the order of the editor's values, None for those that are only th
     "CheckpointLoaderSimple": ("ckpt_name",),
     "LoraLoader": ("lora_name", "strength_model", "strength_clip"),
 }
+PARTS = (*SAMPLING, "denoise", "positive", "negative", "conditioning", "latent_image", "model")
 TEXT_INPUTS = ("text", "text_g", "string", "prompt", "value", "wildcard_text", "populated_text", "positive", "negative")
 Graph = Mapping[str, Any]
 
@@ -60,7 +61,18 @@ def _sampler(nodes: Graph) -> dict[str, Any] | None:
     for node in sampling[:MAX_SAMPLERS]:
         if any("width" in _inputs(other) for other in _back(nodes, _inputs(node).get("latent_image"))):
             return dict(node)
-    return dict(sampling[0]) if sampling else None
+    return dict(sampling[0]) if sampling else _scattered(nodes)
+
+
+def _scattered(nodes: Graph) -> dict[str, Any] | None:
+    """The parts of a custom sampler as one node: noise, guider, schedule and sampler are nodes of their own there."""
+    if not any(str(node.get("class_type")).startswith("SamplerCustom") for node in nodes.values()):
+        return None
+    inputs: dict[str, Any] = {}
+    for node in nodes.values():
+        inputs = {name: value for name, value in _inputs(node).items() if name in PARTS} | inputs
+    inputs.setdefault("positive", inputs.get("conditioning"))
+    return {"inputs": inputs}
 
 
 def _inputs(node: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from app.metadata.xmp import COMPOSITE, TRAINED
 from models.recipe import Recipe
 
 FORMAT_VERSION = 1
+LEVEL = 1  # of zlib: at 512 x 512 15 ms and 249 kB; level 6 takes 71 ms for 202 kB, level 9 800 ms for 189 kB
 
 
 def encode_png(
@@ -37,7 +38,7 @@ def encode_png(
     info = PngInfo() if recipe is None else _text_chunks(recipe, environment)
     info.add_itxt(XMP_KEYWORD, xmp.packet(term))
     png = io.BytesIO()
-    Image.frombytes("RGB", (width, height), rgb).save(png, "PNG", pnginfo=info)
+    Image.frombytes("RGB", (width, height), rgb).save(png, "PNG", pnginfo=info, compress_level=LEVEL)
     return png.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +17,7 @@ from app.services.errors import ServiceError
 from app.settings import Settings
 from app.web.openai import shapes as openai_shapes
 from app.web.openai import translate as openai_translate
-from app.web.sdapi import beginning, shapes, translate
+from app.web.sdapi import answer, beginning, shapes, translate
 from tests.api.test_sdapi import picture
 
 ODD: Any = st.one_of(
@@ -24,10 +25,11 @@ ODD: Any = st.one_of(
     st.booleans(),
     st.integers(-3, 5),
     st.sampled_from([64, 2**31, 2**63, 10**30, -1.5, 0.5, 1e308, float("nan"), float("inf")]),
-    st.sampled_from(["", "auto", "64x64", "Euler a", "DPM++ 2M Karras", "Latent", "x", "1", "-1", picture()]),
+    st.sampled_from(["", "auto", "64x64", "\ud800", "Euler a", "DPM++ 2M Karras", "Latent", "x", "1", "-1", picture()]),
     st.lists(st.sampled_from([None, 1, "x", picture()]), max_size=2),
     st.dictionaries(
-        st.sampled_from(["sd_model_checkpoint", "CLIP_stop_at_last_layers", "x"]), st.integers(-2, 3) | st.text()
+        st.sampled_from(["sd_model_checkpoint", "CLIP_stop_at_last_layers", "x"]),
+        st.integers(-2, 3) | st.text() | st.just("\ud800"),
     ),
 )
 
@@ -52,6 +54,7 @@ def test_a1111s_fields(catalogue: Catalogue, body: dict[str, Any]) -> None:
                 options = translate.options_of(catalogue, asked, Options())
                 translated = translate.translate(catalogue, asked, options)
                 assert translated.batch.count >= 1
+                assert json.dumps(answer.echo(asked), ensure_ascii=False, allow_nan=False).encode()
         except (ValidationError, ServiceError):
             continue
 

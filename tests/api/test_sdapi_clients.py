@@ -170,7 +170,9 @@ def test_openoutpaint_from_its_own_origin(settings: Settings, build: Callable[[S
             "alwayson_scripts": {"Soft Inpainting": {"args": [True, 1, 0.5, 4, 0, 0.5, 2]}},
         }
         answer = browser.post("/sdapi/v1/img2img", json=body, headers={**origin, "Sec-Fetch-Site": "cross-site"})
-        assert json.loads(answer.json()["info"])["all_seeds"]
+        info = json.loads(answer.json()["info"])
+        assert info["all_seeds"]
+        assert "Soft Inpainting was ignored" in info["warnings"][0]
 
 
 def test_easy_diffusion_follows_its_task(alice: TestClient) -> None:

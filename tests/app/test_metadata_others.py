@@ -47,19 +47,6 @@ GRAPH = {
         "inputs": {"lora_name": "ink.safetensors", "strength_model": 0.8, "model": ["4", 0], "clip": ["4", 1]},
     },
 }
-WORKFLOW = {
-    "nodes": [
-        {
-            "id": 3,
-            "type": "KSampler",
-            "widgets_values": [42, "fixed", 25, 6.5, "dpmpp_2m", "karras", 0.6],
-            "inputs": [{"name": "positive", "link": 1}, {"name": "latent_image", "link": 2}],
-        },
-        {"id": 6, "type": "CLIPTextEncode", "widgets_values": ["a lake"]},
-        {"id": 5, "type": "EmptyLatentImage", "widgets_values": [512, 768, 1]},
-    ],
-    "links": [[1, 6, 0, 3, 1, "CONDITIONING"], [2, 5, 0, 3, 3, "LATENT"]],
-}
 INVOKE = {
     "positive_prompt": "a lake",
     "negative_prompt": "fog",
@@ -198,21 +185,6 @@ def test_it_reads_a1111s_text_in_every_kind_of_file(kind: str) -> None:
         "loras": "ink: 12, pen: 34",
     }
     assert found.unknown == {"ADetailer model": "face.pt"}
-
-
-def test_it_reads_a_drawing_of_a_graph_where_there_is_no_graph() -> None:
-    found = found_in(file_with({"workflow": json.dumps(WORKFLOW)}))
-    expected = {"prompt": "a lake", "steps": 25, "seed": 42, "width": 512, "height": 768, "strength": 0.6}
-    assert found.values | expected == found.values
-    assert found.values["sampler"] == "dpmpp_2m"
-
-
-def test_a_graph_that_goes_round_in_circles_ends() -> None:
-    graph = {
-        "3": {"class_type": "KSampler", "inputs": {**KSAMPLER, "seed": ["9", 0], "positive": ["9", 0]}},
-        "9": {"class_type": "Loop", "inputs": {"a": ["9", 0], "b": ["3", 0]}},
-    }
-    assert found_in(file_with({"prompt": json.dumps(graph)})).values["steps"] == 25
 
 
 @pytest.mark.parametrize("order", ["big", "little"])

@@ -50,7 +50,7 @@ class Made:
 def whole(catalogue: Catalogue, given: PictureRequest, translated: Translated, made: Made) -> dict[str, Any]:
     """The answer to `txt2img` and `img2img`."""
     images = [_image(made, job, translated.options) for job in made.shown] if given.send_images else []
-    return {"images": images, "parameters": _echo(given), "info": info(catalogue, translated, made)}
+    return {"images": images, "parameters": echo(given), "info": info(catalogue, translated, made)}
 
 
 def _image(made: Made, job: JobView, options: Options) -> str:
@@ -66,7 +66,7 @@ def _image(made: Made, job: JobView, options: Options) -> str:
     return base64.b64encode(content).decode()
 
 
-def _echo(given: PictureRequest) -> dict[str, Any]:
+def echo(given: PictureRequest) -> dict[str, Any]:
     """The request as it was read, without its pictures unless they are asked for."""
     shown = given.model_dump()
     hidden: dict[str, Any] = {name: None for name in HIDDEN if name in shown}

@@ -221,6 +221,8 @@ def _warnings(given: PictureRequest) -> Iterator[str]:
         raise InvalidInput([{"field": "alwayson_scripts", "message": f"Always on script {script!r} not found."}])
     if given.script_name:
         raise InvalidInput([{"field": "script_name", "message": f"Script {given.script_name!r} not found."}])
+    if any(given.alwayson_scripts.values()):
+        yield "Soft Inpainting was ignored: grey in a mask repaints in part here, where mask_round is off."
     if given.restore_faces:
         yield "restore_faces was ignored: there is no face restoration here."
     if given.styles:
