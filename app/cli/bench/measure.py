@@ -64,9 +64,12 @@ def ratios(name: str, ours: Timing, theirs: Timing, *, at_most: float | None = N
     yield spread_figure(f"{name}, processor time", _over(ours.processor, theirs.processor), "x", at_most=at_most)
 
 
-def spread_figure(name: str, values: Sequence[float], unit: str, *, at_most: float | None = None) -> Figure:
+def spread_figure(
+    name: str, values: Sequence[float], unit: str, *, at_most: float | None = None, at_least: float | None = None
+) -> Figure:
     """The median of values, with the least and the greatest of them."""
-    return Figure(name, statistics.median(values), unit, low=min(values), high=max(values), at_most=at_most)
+    found = statistics.median(values), unit, min(values), max(values)
+    return Figure(name, *found, at_most=at_most, at_least=at_least)
 
 
 def agree(what: str, ours: Tensor, theirs: Tensor, tolerance: float) -> Figure:
