@@ -8,6 +8,7 @@ at how many there are, so that no picture's bits depend on its company.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,7 +31,7 @@ class Conv3x3(nn.Conv2d):
     def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
         """Convolve x (B, C, h, w); `shift` (B, K) is added to each picture's channels."""
         height, width = x.shape[2:]
-        if is_plain(x, self.weight) and min(self.weight.shape[:2]) >= LEAST_CHANNELS:
+        if _is_for_us(x, self.weight):
             bias = self.bias if shift is None else self.bias + shift
             if _tiles(height, width) >= LEAST_TILES:
                 return winograd.convolve(x, self.weight, bias, edges=self.padding_mode)
@@ -42,8 +43,7 @@ class Conv3x3(nn.Conv2d):
     def doubled(self, x: Tensor) -> Tensor:
         """Convolve x enlarged to twice its size by nearest neighbour."""
         height, width = 2 * x.shape[2], 2 * x.shape[3]
-        enough = _tiles(height, width) >= LEAST_TILES and min(self.weight.shape[:2]) >= LEAST_CHANNELS
-        if enough and is_plain(x, self.weight):
+        if _tiles(height, width) >= LEAST_TILES and _is_for_us(x, self.weight):
             return winograd.convolve(x, self.weight, self.bias, edges=self.padding_mode, double=True)
         enlarged: Tensor = self(F.interpolate(x, size=(height, width), mode="nearest"))
         return enlarged
@@ -61,6 +61,10 @@ class Conv1x1(nn.Conv2d):
         if plus is None:
             return linear(pixels, weight, self.bias).permute(0, 3, 1, 2)
         return linear_plus(pixels, weight, self.bias, plus.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def _is_for_us(x: Tensor, weight: Tensor) -> bool:
+    return x.dtype is torch.float32 and min(weight.shape[:2]) >= LEAST_CHANNELS and is_plain(x, weight)
 
 
 def _tiles(height: int, width: int) -> int:
