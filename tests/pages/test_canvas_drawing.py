@@ -142,6 +142,11 @@ def test_fingers_draw_zoom_and_take_back_a_stroke_by_a_second_one(chromium: Brow
     touch(fingers, "touchStart", [start_at])
     touch(fingers, "touchMove", [end_at])
     touch(fingers, "touchEnd")
+    touch(fingers, "touchStart", [start_at])
+    touch(fingers, "touchMove", [other])
+    saved(page)  # in the middle of a stroke, with what waits of the one before
+    touch(fingers, "touchStart", [other, end_at])
+    touch(fingers, "touchEnd")
     left, top, right, bottom = box_of(mask_of(page, canvas_id))
     assert (left + right) / 2 == pytest.approx(90, abs=3)
     assert (top + bottom) / 2 == pytest.approx(60, abs=3)

@@ -79,13 +79,14 @@ def test_what_a_cancelled_stroke_has_drawn_is_gone_and_nothing_can_be_undone(run
         """
         const made = new mask.Mask(64, 64);
         const undos = new history.History();
-        const made_edits = new edits.Edits(made, undos, { changed() {}, committed() {} });
+        let told = 0;
+        const made_edits = new edits.Edits(made, undos, { changed() {}, committed: () => told++ });
         made.rectangle({ x: 5, y: 5, width: 20, height: 20 }, false);
         const before = made.bytes.slice();
         made_edits.begin();
         made_edits.grow((m) => m.line({ x: 0, y: 0, radius: 9 }, { x: 60, y: 60, radius: 9 }, 0.5, false));
         made_edits.cancel();
-        return made.bytes.every((byte, at) => byte === before[at]) && !undos.canUndo;
+        return made.bytes.every((byte, at) => byte === before[at]) && !undos.canUndo && told === 1;
         """,
         *("mask", "history", "edits"),
     )

@@ -52,6 +52,7 @@ export class Edits {
     if (!area) return;
     this.#mask.write(area, cut(before, this.#mask.width, area));
     this.#changed(area);
+    this.#committed(); // what was saved meanwhile is to be saved anew
   }
 
   apply(change) {

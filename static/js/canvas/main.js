@@ -49,6 +49,7 @@ const session = new Session(root.dataset.canvas, {
     walk.show([...history].reverse(), image.id);
     status.links(image);
   },
+  isBusy: () => workbench.isBusy,
   saved: (state, refusal) => status.saved(state, refusal),
 });
 

@@ -6,16 +6,18 @@ const RETRY_MS = 4000; // after a failure
 
 export class Saver {
   #dirty = new Set();
+  #isBusy;
   #onState;
   #running = null;
   #send;
   #state = "saved";
   #timer = 0;
 
-  /** `send` is `{part: async () => version after it}`; parts are sent in that order. */
-  constructor(send, onState) {
+  /** `send` is `{part: async () => version after it}`; parts are sent in that order, and not while `isBusy()`. */
+  constructor(send, onState, isBusy = () => false) {
     this.#send = send;
     this.#onState = onState;
+    this.#isBusy = isBusy;
     this.version = 0;
   }
 
@@ -77,7 +79,7 @@ export class Saver {
 
   #later(wait) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.flush().catch(() => {}), wait);
+    this.#timer = setTimeout(() => (this.#isBusy() ? this.#later(QUIET_MS) : this.flush().catch(() => {})), wait);
   }
 
   async #saveAll() {

@@ -22,9 +22,10 @@ export class Session {
 
   /**
    * `parts` is `{frame: () => ..., settings: () => ...}`, read when they are saved. `adopt({picture, mask, frame, canvas})`
-   * is called with another picture or state, `changed(canvas)` when candidates or history have changed.
+   * is called with another picture or state, `changed(canvas)` when candidates or history have changed. While `isBusy()`,
+   * in the middle of a stroke, nothing is saved.
    */
-  constructor(id, { staging, parts, adopt, changed, saved }) {
+  constructor(id, { staging, parts, adopt, changed, saved, isBusy }) {
     this.#id = id;
     this.#staging = staging;
     this.#parts = parts;
@@ -33,6 +34,7 @@ export class Session {
     this.#saver = new Saver(
       { mask: () => this.#sendMask(), frame: () => this.#patch("frame"), settings: () => this.#patch("settings") },
       saved,
+      isBusy,
     );
     addEventListener("online", () => this.#saver.flush().catch(() => {}));
     addEventListener("beforeunload", (event) => this.#saver.isClean || event.preventDefault());
