@@ -105,7 +105,9 @@ def _lifespan(
         try:
             async with _engine(settings, catalogue, engine, child) as reached:
                 app.state.engine_watch = EngineWatch(partial(_status, reached))
-                app.state.dispatcher = Dispatcher(store, reached, settings, app.state.signal, catalogue.sha256)
+                app.state.dispatcher = Dispatcher(
+                    store, reached, settings, app.state.signal, catalogue.sha256, catalogue.room.note
+                )
                 async with _running(app.state.dispatcher):
                     yield
         finally:

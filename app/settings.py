@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     prompt_in_files: bool = Field(
         True, description="Write prompt and settings into new image files; the mark of a model's work always is."
     )
+    reuse: bool = Field(
+        True, description="Give a job whose owner has its very picture already that one, instead of making it again."
+    )
     lease_seconds: float = Field(30.0, gt=0, description="How long a claim on a job holds without renewal.")
     max_attempts: int = Field(3, ge=1, description="How often a job is started before it is given up.")
     max_pending: int = Field(100, ge=1, description="Waiting and running jobs that one browser may have.")

@@ -83,6 +83,8 @@ RULES = {
             "models.edit",
             "models.checkpoint.facts",
             "models.checkpoint.tokenizers",
+            "models.cost",
+            "models.room",
         ),
     ),
     "web": Rule(

@@ -47,7 +47,16 @@ class LocalServer:
 
     def start(self) -> None:
         """Start it, and return when it answers. Raises `RuntimeError` with its output if it ends instead."""
-        flags = ("data", "checkpoint", "device", "dtype", "lease_seconds", "concurrency", "max_pending", "batch_rows_exact")
+        flags = (
+            "data",
+            "checkpoint",
+            "device",
+            "dtype",
+            "lease_seconds",
+            "concurrency",
+            "max_pending",
+            "batch_rows_exact",
+        )
         given = [f"--{name.replace('_', '-')}={getattr(self.settings, name)}" for name in flags]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "app.cli.serve", "--port=0", *given],
@@ -124,3 +133,9 @@ def children(pid: int) -> list[int]:
     """The processes that this one started, on Linux."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children") if os.name == "posix" else ()
     return [int(child) for file in tasks for child in file.read_text().split()]
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has had, all its threads together, on Linux."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -118,6 +118,7 @@ class Shelf:
                     "state": place.state,
                     "error": str(place.error) if place.error else None,
                     "bytes": place.bytes if place.bundle is not None else 0,
+                    "fingerprint": place.bundle.fingerprint if place.bundle is not None else None,
                 }
                 for name, place in self._places.items()
             ]

@@ -128,11 +128,13 @@ class Worker:
             from app.engine.engine import Engine
             from app.engine.knee import Knees
             from app.engine.limits import MAX_ROWS, Limits
-            from app.engine.threads import set_threads
+            from app.engine.threads import set_threads, stand_back
             from models.devices import pick_device, pick_dtype
 
         threads = set_threads()
         device = pick_device(self._device)
+        if device.type == "cpu":
+            stand_back()
         dtype = str(pick_dtype(self._dtype, device)).removeprefix("torch.")
         self._machine = {"device": device.type, "dtype": dtype, "torch": str(torch.__version__)}
         self._residency.budget = memory_budget(self._memory_gib, device.type)

@@ -14,6 +14,7 @@ from app.services.downloads import Downloader
 from app.services.entries import Download, Entry, read
 from app.services.errors import InvalidInput, ServiceError
 from app.services.hashes import Hashes
+from app.services.room import Room
 from app.services.views import Defaults
 from app.settings import Settings
 from models.prompt import plain
@@ -42,6 +43,7 @@ class Catalogue:
         self._default: tuple[str, Path] | None = None
         self._entries: dict[str, Entry] = {}
         self._folder_problems: dict[str, str] = {}
+        self.room = Room()
         self._hashes = Hashes(settings.data / "checkpoint-hashes.json")
         self._downloader = Downloader(settings, self._arrived)
 

@@ -16,7 +16,7 @@ import httpx2
 import structlog
 
 from app.engine.client import EngineError, EngineRefused, EngineUnavailable
-from app.services import claims, maintenance
+from app.services import claims, maintenance, reuse
 from app.services.errors import DatabaseBusy, DiskFull
 from app.services.publish import publish
 from app.services.signal import Signal
@@ -58,7 +58,8 @@ class Dispatcher:
     the engine shares its time between owners.
 
     A checkpoint that is not loaded yet gets few of them, so that its jobs do not take the places of those that could
-    run meanwhile. `sha256_of` gives the hash of a checkpoint's file, if that is known, to be kept with its pictures.
+    run meanwhile. `sha256_of` gives the hash of a checkpoint's file, if that is known, to be kept with its pictures;
+    `note_status` hears what the engine says of itself.
     `leases_lost` counts the jobs that another process took over while this one still worked on them.
     """
 
@@ -69,17 +70,20 @@ class Dispatcher:
         settings: Settings,
         wake: Signal,
         sha256_of: Callable[[str], str | None] = lambda checkpoint: None,  # noqa: ARG005
+        note_status: Callable[[dict[str, Any]], None] = lambda status: None,  # noqa: ARG005
     ) -> None:
         self._store = store
         self._engine = engine
         self._settings = settings
         self._wake = wake
         self._sha256_of = sha256_of
+        self._note_status = note_status
         self._lease_ms = int(settings.lease_seconds * 1000)
         self._running: dict[str, tuple[Lease, asyncio.Task[None]]] = {}
         self._unstarted: dict[str, str] = {}  # checkpoints of those that the engine has not begun, by lease
         self._renew_at = self._rescue_at = 0.0
         self._pause = IDLE_SECONDS
+        self._status: dict[str, Any] = {}  # what the engine said last
         self._control = ThreadPoolExecutor(1, "dispatch")  # one thread: what it does happens in order
         self._writers = ThreadPoolExecutor(WRITER_THREADS, "publish")
         self.leases_lost = 0
@@ -142,6 +146,8 @@ class Dispatcher:
                 status = await self._engine.status()
         except (EngineError, TimeoutError):
             return None
+        self._status = status
+        self._note_status(status)
         return None if status["state"] == "loading" else claims.ready(status)
 
     async def _drop_lost(self) -> None:
@@ -179,7 +185,7 @@ class Dispatcher:
     async def _attempt(self, lease: Lease) -> str:
         """Have the job made, and write down how it ended. Returns that in a word. Raises `LeaseLost`."""
         try:
-            return await self._follow(lease)
+            return await self._reused(lease) or await self._follow(lease)
         except EngineRefused as error:
             await self._write(leases.fail, lease, error.code, error.message)
         except claims.InputMissing as error:
@@ -204,6 +210,25 @@ class Dispatcher:
             return "put back"
         await self._write(leases.crashed, lease, self._settings.max_attempts)
         return "crashed"
+
+    async def _reused(self, lease: Lease) -> str | None:
+        """Give the job a picture that its owner has already, or is about to have: then that is waited for."""
+        wanted = reuse.environment(self._status, lease.recipe.checkpoint) if self._settings.reuse else None
+        if wanted is None:
+            return None
+        while (twin := self._twin(lease)) is not None:
+            await asyncio.wait((twin,))
+        found = await self._in_writer(reuse.reuse, self._store, lease, wanted)
+        return "reused" if found else None
+
+    def _twin(self, lease: Lease) -> asyncio.Task[None] | None:
+        """The task of an equal job of this owner that was begun before."""
+        for token, (other, task) in self._running.items():
+            if token == lease.token:
+                return None
+            if (other.owner, other.recipe) == (lease.owner, lease.recipe):
+                return task
+        return None
 
     async def _follow(self, lease: Lease) -> str:
         write_at = 0.0

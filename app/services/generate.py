@@ -86,7 +86,9 @@ def prepare(store: Store, catalogue: Catalogue, owner: str, request: JobRequest)
     if sources and sources.keeps_a_part and request.hires_scale is not None:
         message = "Only what is made anew as a whole can be enlarged; leave this out, or mask and frame."
         raise InvalidInput([{"field": "hires_scale", "message": message}])
-    return Order(request.recipes(catalogue, sources.edit if sources else None), sources)
+    recipes = request.recipes(catalogue, sources.edit if sources else None)
+    catalogue.room.require(recipes[0], catalogue.get(request.checkpoint))
+    return Order(recipes, sources)
 
 
 def queue(store: Store, tx: Connection, owner: str, order: Order, canvas_id: str | None = None) -> str:

@@ -13,7 +13,9 @@ from app.storage import canvases
 from app.storage.tables import images, jobs, now_ms, shares
 from models.recipe import Recipe
 
+FEW = 4
 GENERATED = "generated"
+SEARCHED = 500  # images that a recipe is looked for among
 UPLOAD = "upload"
 
 
@@ -54,6 +56,15 @@ def of_file(tx: Connection, owner: str, sha256: str) -> Row[Any] | None:
     """The owner's newest image that has this file."""
     mine = (images.c.owner == owner) & (images.c.sha256 == sha256) & images.c.deleted_at.is_(None)
     return tx.execute(select(images).where(mine).order_by(images.c.created_at.desc()).limit(1)).one_or_none()
+
+
+def of_recipe(tx: Connection, owner: str, recipe: Recipe) -> Sequence[Row[Any]]:
+    """The owner's images of this recipe among the newest, the newest first."""
+    mine = (images.c.owner == owner) & images.c.deleted_at.is_(None)
+    newest = (
+        select(images).where(mine).order_by(images.c.created_at.desc(), images.c.id.desc()).limit(SEARCHED).subquery()
+    )
+    return tx.execute(select(newest).where(newest.c.recipe == recipe.to_json()).limit(FEW)).all()
 
 
 def of_jobs(tx: Connection, job_ids: Sequence[str]) -> dict[str, Row[Any]]:

@@ -71,10 +71,10 @@ class Killable(uvicorn.Server):
 class FakeEngine:
     """Serve `/status`, `/healthz` and `/generate` from a thread of this process.
 
-    `step_delay` seconds a step; `state`, `error` as in `/status`; `die_at_step` breaks the stream of a job that reaches
-    that step, `deaths` times in all; `fail_with` {code, message} ends each job with `failed`; `unknown` checkpoints
-    answer 404. `started` and `finished` list recipes in order, `inputs` the pictures that came with each,
-    `cancelled` those whose stream was closed early; `running` and `most_running` count jobs.
+    `step_delay` seconds a step; `state`, `error`, `fingerprint` as in `/status`; `die_at_step` breaks the stream of a
+    job that reaches that step, `deaths` times in all; `fail_with` {code, message} ends each job with `failed`;
+    `unknown` checkpoints answer 404. `started` and `finished` list recipes in order, `inputs` the pictures that came
+    with each, `cancelled` those whose stream was closed early; `running` and `most_running` count jobs.
     """
 
     def __init__(self, socket: Path, *, step_delay: float = 0.0, checkpoints: tuple[str, ...] = ("embedded",)) -> None:
@@ -85,6 +85,7 @@ class FakeEngine:
         self.error: str | None = None
         self.die_at_step: int | None = None
         self.deaths = 1_000_000
+        self.fingerprint: str | None = None
         self.fail_with: dict[str, str] | None = None
         self.inputs: list[dict[str, bytes]] = []
         self.started: list[Recipe] = []
@@ -142,7 +143,10 @@ class FakeEngine:
 
     async def _status(self, request: Request) -> Response:  # noqa: ARG002
         steps = sum(recipe.steps for recipe in self.finished)
-        names = [{"name": name, "state": self.state, "error": self.error} for name in self.checkpoints]
+        names = [
+            {"name": name, "state": self.state, "error": self.error, "fingerprint": self.fingerprint}
+            for name in self.checkpoints
+        ]
         return JSONResponse(
             {
                 "state": self.state,

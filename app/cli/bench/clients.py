@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 PATIENCE_SECONDS = 300.0
-PAGES = ("/", "/gallery")
+PAGES = ("/", "/images")
 BETWEEN_PAGES = 0.05  # seconds
 
 

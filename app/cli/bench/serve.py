@@ -11,6 +11,7 @@ import io
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,12 +19,12 @@ from app.cli.bench import Figure, own_folder
 from app.cli.bench.clients import Client, Wish, clients, watch_pages
 from app.cli.bench.locked import LockedDiffusers
 from app.cli.bench.measure import spread_figure
-from app.cli.local_server import LocalServer
+from app.cli.local_server import LocalServer, children, processor_seconds
 from app.engine.client import EngineClient
 from app.services.catalogue import Catalogue
 from app.settings import Settings
 
-SIDES = (192, 256, 320)  # pixels, for the embedded model: its own size and those around it
+SIZES = ((256, 256), (320, 192), (192, 320))  # pixels, for the embedded model: square, wide and tall
 CLIENTS = 8
 STEPS = (10, 15, 20, 25)
 PREVIEWS = 9
@@ -38,19 +39,19 @@ def measure(settings: Settings, *, quick: bool = False) -> Iterator[Figure]:
     rounds, each = (1, 2) if quick else (4, 3)
     wishes = mixed(facts.examples or ["a lake"], facts.width, each)
     with own_folder(settings) as own, LocalServer(own) as server:
-        bench = _Bench(server.url, own, baseline)
+        bench = _Bench(server, own, baseline)
         yield from asyncio.run(bench.run(wishes, rounds=rounds, previews=3 if quick else PREVIEWS))
 
 
 def mixed(prompts: Sequence[str], native: int, each: int) -> list[list[Wish]]:
-    """What each client asks for, one after another: every size, number of steps and guidance comes up."""
-    sides = [side * native // 256 for side in SIDES]
+    """What each client asks for, one after another: each size, number of steps and guidance scale comes up."""
+    sizes = [(width * native // 256, height * native // 256) for width, height in SIZES]
     return [
         [
             Wish(
                 prompt=prompts[(client + turn) % len(prompts)],
-                width=sides[(client + turn) % 3],
-                height=sides[(client // 3 + turn) % 3],
+                width=sizes[(client + turn) % 3][0],
+                height=sizes[(client + turn) % 3][1],
                 steps=STEPS[(client + 3 * turn) % 4],
                 guidance_scale=(4.0, 1.0, 7.5, 2.5)[(client // 2 + turn) % 4],
                 seed=1000 * client + turn,
@@ -62,13 +63,14 @@ def mixed(prompts: Sequence[str], native: int, each: int) -> list[list[Wish]]:
 
 
 class _Bench:
-    def __init__(self, url: str, settings: Settings, baseline: LockedDiffusers) -> None:
-        self._url, self._settings, self._baseline = url, settings, baseline
+    def __init__(self, server: LocalServer, settings: Settings, baseline: LockedDiffusers) -> None:
+        self._server, self._settings, self._baseline = server, settings, baseline
+        self._spent = dict.fromkeys(("web", "engine", "diffusers"), 0.0)  # seconds of processor time
         self._pages: list[float] = []
 
     async def run(self, wishes: list[list[Wish]], *, rounds: int, previews: int) -> list[Figure]:
         figures = []
-        async with clients(self._url, CLIENTS + 1) as (watcher, *users):
+        async with clients(self._server.url, CLIENTS + 1) as (watcher, *users):
             figures.append(await self._same(users[0], wishes[0][0]))
             await asyncio.sleep(QUIET_SECONDS)
             alone = [await users[0].first_preview(_again(wishes[0][0], 90_000 + turn)) for turn in range(previews)]
@@ -76,16 +78,17 @@ class _Bench:
                 spread_figure("first preview, nobody else there", [1000 * s for s in alone], "ms", at_most=150)
             )
             before = await self._counters()
-            ours, theirs, waits = [], [], list[float]()
+            ours, theirs = list[float](), list[float]()
             for turn in range(rounds):
                 fresh = [[_again(wish, wish.seed + 10 * turn) for wish in line] for line in wishes]
                 for side in ("ours", "theirs") if turn % 2 == 0 else ("theirs", "ours"):
                     if side == "ours":
-                        ours.append(await self._ours(users, fresh, watcher, waits))
+                        ours.append(await self._ours(users, fresh, watcher))
                     else:
-                        theirs.append((await asyncio.to_thread(self._baseline.serve, fresh))[0])
+                        theirs.append(await self._theirs(fresh))
             after = await self._counters()
-        return [*figures, *self._figures(ours, theirs, sum(map(len, wishes)), before, after)]
+        pictures = sum(map(len, wishes))
+        return [*figures, *self._rates(ours, theirs, pictures), *self._insides(rounds * pictures, before, after)]
 
     async def _same(self, user: Client, wish: Wish) -> Figure:
         """Whether both draw the same picture; this also warms both up."""
@@ -103,27 +106,44 @@ class _Bench:
             raise RuntimeError(f"diffusers' picture is {apart} levels away: no timing counts")
         return Figure("a picture of the server and of diffusers, at most apart", apart, "levels", at_most=most)
 
-    async def _ours(self, users: list[Client], wishes: list[list[Wish]], watcher: Client, waits: list[float]) -> float:
+    async def _ours(self, users: list[Client], wishes: list[list[Wish]], watcher: Client) -> float:
+        before = self._processor_times()
         watching = asyncio.create_task(watch_pages(watcher, self._pages))
         began = time.perf_counter()
-        for times in await asyncio.gather(*(_all(user, line) for user, line in zip(users, wishes, strict=True))):
-            waits.extend(times)
+        await asyncio.gather(*(_all(user, line) for user, line in zip(users, wishes, strict=True)))
         seconds = time.perf_counter() - began
         watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        with suppress(asyncio.CancelledError):
+            await watching
+        for name, spent in self._processor_times().items():
+            self._spent[name] += spent - before[name]
         return seconds
+
+    async def _theirs(self, wishes: list[list[Wish]]) -> float:
+        before = time.process_time()
+        seconds = await asyncio.to_thread(self._baseline.serve, wishes)
+        self._spent["diffusers"] += time.process_time() - before
+        return seconds
+
+    def _processor_times(self) -> dict[str, float]:
+        (engine,) = children(self._server.pid)
+        return {"web": processor_seconds(self._server.pid), "engine": processor_seconds(engine)}
 
     async def _counters(self) -> dict[str, Any]:
         counters: dict[str, Any] = (await EngineClient(self._settings.engine_socket).status())["metrics"]
         return counters
 
-    def _figures(
-        self, ours: list[float], theirs: list[float], pictures: int, before: dict[str, Any], after: dict[str, Any]
-    ) -> Iterator[Figure]:
+    def _rates(self, ours: list[float], theirs: list[float], pictures: int) -> Iterator[Figure]:
         yield spread_figure(f"{CLIENTS} mixed clients, ours", [pictures / s for s in ours], "pictures/s")
         yield spread_figure("the same, diffusers behind a lock", [pictures / s for s in theirs], "pictures/s")
         ratios = [other / mine for mine, other in zip(ours, theirs, strict=True)]
         yield replace(spread_figure("throughput, ours over theirs", ratios, "x"), at_least=1.8)
+
+    def _insides(self, pictures: int, before: dict[str, Any], after: dict[str, Any]) -> Iterator[Figure]:
+        for name, seconds in self._spent.items():
+            yield Figure(f"processor time of a picture, {name}", seconds / pictures, "s")
+        own = self._spent["web"] + self._spent["engine"]
+        yield Figure("processor time, theirs over ours", self._spent["diffusers"] / own, "x")
         grown = {name: after[name] - before.get(name, 0) for name in ("rows_total", "padding_total", "calls_total")}
         calls = max(1, grown["calls_total"])
         yield Figure("rows of a U-Net call, mean", grown["rows_total"] / calls, "rows")
