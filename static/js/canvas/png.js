@@ -1,14 +1,12 @@
 // The mask as a PNG file, white where it repaints, and back. Grey pixels are opaque, so no byte is lost on the way.
 
-const OPAQUE = 255;
+const OPAQUE = 0xff000000; // of a pixel as one number; browsers run on little-endian machines alone
+const GREY = 0x010101;
 
 export async function encode(mask) {
   const pixels = new ImageData(mask.width, mask.height);
-  const [{ data }, { bytes }] = [pixels, mask];
-  for (let at = 0; at < bytes.length; at++) {
-    data[4 * at] = data[4 * at + 1] = data[4 * at + 2] = bytes[at];
-    data[4 * at + 3] = OPAQUE;
-  }
+  const [greys, { bytes }] = [new Uint32Array(pixels.data.buffer), mask];
+  for (let at = 0; at < bytes.length; at++) greys[at] = OPAQUE | (bytes[at] * GREY); // a quarter of the stores
   const canvas = document.createElement("canvas");
   canvas.width = mask.width;
   canvas.height = mask.height;

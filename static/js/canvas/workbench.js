@@ -14,8 +14,7 @@ import { View } from "./view.js";
 const BIGGEST = 1024; // pixels across, of a brush
 const FOOT = 44; // stage pixels at the bottom that the zoom buttons cover
 const GROWTH = 1.18; // of the brush, a key press
-const HEAD = 32; // stage pixels at the top of a narrow stage that its facts cover
-const NARROW = 600; // stage pixels
+const HEAD = 32; // stage pixels at the top that the facts of the picture cover, where they stand there
 const ROOM = 0.2; // of the longer side, around the frame when it is about to be moved
 const WHOLE_PICTURE_AT_MOST = 4; // scale when a picture is fitted that is smaller than the stage
 
@@ -182,7 +181,7 @@ export class Workbench {
 
   fit(area = union(this.frame, rect(0, 0, this.picture.width, this.picture.height))) {
     const { width, height } = this.#surface.size;
-    const head = width < NARROW ? HEAD : 0;
+    const head = this.#root.querySelector("[data-about]").offsetTop < HEAD ? HEAD : 0;
     this.view.fit(area, { width, height: height - FOOT - head }, WHOLE_PICTURE_AT_MOST);
     this.view.pan(0, head);
     this.viewChanged({ isFitted: true });
