@@ -34,7 +34,7 @@ CAPTIONS = 4  # for each pair
 FIRST = 5_000_000
 SHAPES = {8: WIDE, 9: TALL}  # of every ten files; the others hold square pictures
 Encoder = Callable[[NDArray[np.uint8]], Tensor]  # pictures (N, H, W, 3) to latents (N, C, h, w)
-Drawn = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int8]]
+Drawn = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int16]]
 
 
 def pair_of(number: int, world: World) -> tuple[Scene, Scene]:
@@ -55,7 +55,7 @@ def draw_part(job: tuple[str, int, Shape]) -> Drawn:
     size = design.image_size
     pictures = [[render(scene, Random(first + i), size, shape) for scene in pair] for i, pair in enumerate(pairs)]
     labels = [[[label_of(scene, part, world) for part in world.classes] for scene in pair] for pair in pairs]
-    return np.array(pictures), _tokens(design, pairs, first), np.array(labels, dtype=np.int8)
+    return np.array(pictures), _tokens(design, pairs, first), np.array(labels, dtype=np.int16)
 
 
 def _tokens(design: Design, pairs: list[tuple[Scene, Scene]], first: int) -> NDArray[np.int16]:
@@ -103,7 +103,7 @@ def _file(folder: Path, chunk: int) -> Path:
     return folder / f"{chunk:04d}.npz"
 
 
-def _encoded(encode: Encoder, drawn: Drawn) -> tuple[NDArray[np.float16], NDArray[np.int16], NDArray[np.int8]]:
+def _encoded(encode: Encoder, drawn: Drawn) -> tuple[NDArray[np.float16], NDArray[np.int16], NDArray[np.int16]]:
     pictures, tokens, labels = drawn
     latents = encode(pictures.reshape(-1, *pictures.shape[2:])).half().cpu().numpy()
     return latents.reshape(len(pictures), 2, *latents.shape[1:]), tokens, labels

@@ -16,13 +16,13 @@ from random import Random
 import numpy as np
 import pytest
 
-from models.train import artwork
+from models.train import artwork, pairs
 from models.train.artwork import ArtworkError, Package
 from models.train.command import main
 from models.train.evaluate import is_named
 from models.train.nouns import INDOORS, OUTDOORS, UNCOUNTED, plural, with_article
 from models.train.probe import IGNORED, label_of
-from models.train.render import BACKDROPS, WIDE, render
+from models.train.render import BACKDROPS, SQUARE, WIDE, render
 from models.train.scene import THIRD_WORLD, Scene, sample_scene, variant
 from models.train.speech import caption
 
@@ -172,6 +172,18 @@ def test_a_sticker_has_no_weather_to_be_right_about() -> None:
     assert label_of(STICKER, "backdrop", THIRD_WORLD) == THIRD_WORLD.backdrops.index("white")
     assert not is_named(STICKER, "terrain")
     assert is_named(STICKER, "thing")
+
+
+def test_pairs_know_every_noun_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrench = replace(STICKER, thing="wrench")
+    monkeypatch.setattr(pairs, "PART", 1)
+    monkeypatch.setattr(pairs, "pair_of", lambda *_: (wrench, replace(wrench, count=2)))
+    monkeypatch.setattr(pairs, "render", lambda *_: np.zeros((8, 8, 3), np.uint8))
+
+    _, _, labels = pairs.draw_part(("artwork", 0, SQUARE))
+
+    part = [*THIRD_WORLD.classes].index("thing")
+    assert labels[0, :, part].tolist() == [THIRD_WORLD.classes["thing"].index("wrench")] * 2 > [127, 127]
 
 
 def test_the_renderer_says_how_to_get_artwork_that_is_not_there(
