@@ -58,7 +58,8 @@ class Worker:
         self._residency = Residency(budget=0)
         self._knees: Knees | None = None
         self._pictures_bytes: int | None = None
-        self._shelf = Shelf(paths, DeviceLoader(device, dtype, rows.exact), self._residency, self._wake.set)
+        self._has_loaded = False  # the default, which is the first; it may leave again, and then work goes on
+        self._shelf = Shelf(paths, DeviceLoader(device, dtype, rows.exact), self._residency, self._note_change)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -93,7 +94,7 @@ class Worker:
         """Return what `GET /status` answers. Never waits for the device."""
         checkpoints = self._shelf.describe()
         default = next(entry for entry in checkpoints if entry["name"] == self._default)
-        state = default["state"] if default["state"] in ("ready", "failed") else "loading"
+        state = "failed" if default["state"] == "failed" else "ready" if self._has_loaded else "loading"
         engine = self._engine
         return {
             "state": "failed" if self._error else state,
@@ -104,6 +105,10 @@ class Worker:
             "running": len(self._arrivals) + (engine.running if engine else 0),
             "metrics": engine.counters.as_dict() if engine else {},
         }
+
+    def _note_change(self) -> None:
+        self._has_loaded = True
+        self._wake.set()
 
     def _run(self) -> None:
         try:

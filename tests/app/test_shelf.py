@@ -18,6 +18,7 @@ from app.engine.engine import Engine
 from app.engine.residency import Residency
 from app.engine.shelf import Shelf, paths_of
 from app.engine.task import Failed, Finished
+from app.engine.worker import Worker
 from app.places import EMBEDDED
 from models.bundle import Bundle
 from models.checkpoint.facts import CheckpointError
@@ -142,6 +143,19 @@ def test_memory_after_fifty_switches_is_what_it_was_after_five(
     assert len(loader.loads) == loader.frees == 50
     assert bytes_after[50] <= bytes_after[5]
     assert bytes_after[50] < 2.5 * loader.size, "the source's, the new one, and of the old one nothing"
+
+
+def test_an_engine_whose_default_has_left_works_on(tiny_checkpoint: Path) -> None:
+    worker = Worker({"a": tiny_checkpoint, "b": tiny_checkpoint}, device="cpu", dtype="float32")
+    assert worker.status()["state"] == "loading"
+    for name in ("a", "b", "a"):  # of which the memory of no bytes holds one
+        worker._wake.clear()
+        worker._shelf.plan([name], set())
+        assert worker._wake.wait(PATIENCE_SECONDS)
+        states = {entry["name"]: entry["state"] for entry in worker.status()["checkpoints"]}
+        assert states[name] == "ready"
+        assert list(states.values()).count("ready") == 1
+        assert worker.status()["state"] == "ready"
 
 
 def _tensor_bytes() -> int:
