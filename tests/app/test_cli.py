@@ -185,6 +185,13 @@ def test_checkpoints_says_why_it_converts_nothing(tmp_path: Path, capsys: pytest
     assert "lost.ckpt cannot be read" in capsys.readouterr().err
 
 
+def test_a_quick_round_of_all_leaves_out_what_is_long_and_knows_no_quicker_way() -> None:
+    quick = bench._chosen(["all"], quick=True)
+    assert {"start", "serve", "queue", "gallery"} <= set(quick)
+    assert "parity" not in quick
+    assert set(bench._chosen(["all"], quick=False)) == set(bench.PARTS)
+
+
 def test_bench_refuses_an_unknown_part(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no part 'speed'" in refusal(bench.main, ["speed"], capsys)
 
@@ -192,8 +199,9 @@ def test_bench_refuses_an_unknown_part(capsys: pytest.CaptureFixture[str]) -> No
 def test_bench_writes_what_it_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, few in (("JOBS", 5), ("IMAGES", 200), ("PAGES", 0)):
+    for name, few in (("JOBS", 5), ("TURNS", 2)):
         monkeypatch.setattr(queue, name, few)
+    monkeypatch.setattr(queue, "_pile_up", lambda settings, count: ([1.0] * count, [2.0]))  # noqa: ARG005, needs a server
     files = tmp_path / "figures.json", tmp_path / "figures.svg"
     assert bench.main(["queue", "--json", str(files[0]), "--plot", str(files[1])]) == 0
     report = json.loads(files[0].read_text())
