@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     edit.add_flags(parser)
     again.add_flags(parser)
-    add_settings(parser, ("checkpoint", "checkpoints", "data", "device", "dtype"))
+    add_settings(parser, ("checkpoint", "checkpoints", "data", "device", "dtype", "batch_rows_exact"))
     return parser
 
 
@@ -165,7 +165,7 @@ def _load(settings: Settings, facts: CheckpointFacts) -> Bundle:
     set_threads()
     device = pick_device(settings.device)
     bundle = load(facts.path, device=device, dtype=pick_dtype(settings.dtype, device))
-    return replace(bundle, name=facts.name)
+    return replace(bundle, name=facts.name, exact_rows=settings.batch_rows_exact)
 
 
 def _png(recipe: Recipe, bundle: Bundle, sources: Sources | None, *, sha256: str | None, is_quiet: bool) -> bytes:

@@ -81,7 +81,10 @@ class Scheduler:
         return ring[0]
 
     def _filled(self, tasks: Sequence[Task], now: float) -> list[Task]:
-        """As many tasks of one key as its calls may have rows, one at least; owners that were given least first."""
+        """As many tasks of one key as its calls may have rows, one at least; owners that were given least first.
+
+        A lone row takes in one task more: a CPU would be asked for it twice over.
+        """
         lines: dict[str, list[Task]] = {}
         for task in tasks:
             lines.setdefault(task.owner, []).append(task)
@@ -89,14 +92,14 @@ class Scheduler:
             if len(line) > 1:
                 line.sort(key=lambda task: self._seems_left(task, now), reverse=True)
         chosen: list[Task] = []
-        room = tasks[0].asks.max_rows
-        while lines and room > 0:
+        rows, most = 0, tasks[0].asks.max_rows
+        while lines and rows < most:
             owner = min(lines, key=lambda owner: self._given[owner])
             task = lines[owner].pop()
-            if task.asks.rows <= room or not chosen:
+            if rows + task.asks.rows <= most or rows < 2:
                 self._charge(task)
                 chosen.append(task)
-                room -= task.asks.rows
+                rows += task.asks.rows
             if not lines[owner]:
                 del lines[owner]
         return chosen

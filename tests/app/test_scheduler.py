@@ -131,6 +131,14 @@ def test_rows_are_capped_and_every_step_of_a_job_is_made_once_and_in_order() -> 
     assert sum(rows) == sum(7 * (1 + seed % 2) for seed in range(9))
 
 
+def test_a_lone_row_takes_another_job_into_its_call() -> None:
+    house = House(max_rows=2)
+    for seed in range(4):
+        house.ask("a", steps=5, seed=seed, guidance_scale=1 + seed % 2)
+    house.run_until(lambda: len(house.finished_at) == 4)
+    assert {sum(call.rows for call in batch) for batch in house.bundle.predicts} <= {2, 3}
+
+
 def test_a_picture_is_decoded_part_by_part_with_a_step_of_the_others_between() -> None:
     bundle, long = FakeBundle(decoding_parts=4), Heard(owner="a", steps=20)
     finish(engine_of(bundle, max_rows=4), long, *(Heard(owner="b", steps=2, seed=seed) for seed in range(2)))
