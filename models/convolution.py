@@ -8,6 +8,8 @@ at how many there are, so that no picture's bits depend on its company.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,9 +17,10 @@ from torch.nn import functional as F
 from models import winograd
 from models.linear import is_plain, linear, linear_plus
 
-LEAST_CHANNELS = 128  # on both sides; with fewer the transforms cost more than they save
-LEAST_TILES = 16
-MAX_GATHERED = 100  # pixels of a picture whose neighbourhoods are gathered
+LEAST_CHANNELS = 128  # on both sides; with fewer Winograd's transforms cost more than they save
+LEAST_WORK = 2**22  # channels times channels times tiles, likewise
+GATHERED_CHANNELS = 512  # on both sides, from which on neighbourhoods are gathered
+MAX_GATHERED = 100  # pixels of a picture
 
 
 class Conv3x3(nn.Conv2d):
@@ -30,20 +33,16 @@ class Conv3x3(nn.Conv2d):
 
     def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
         """Convolve x (B, C, h, w); `shift` (B, K) is added to each picture's channels."""
-        height, width = x.shape[2:]
-        if _is_for_us(x, self.weight):
-            bias = self.bias if shift is None else self.bias + shift
-            if _tiles(height, width) >= LEAST_TILES:
-                return winograd.convolve(x, self.weight, bias, edges=self.padding_mode)
-            if height * width <= MAX_GATHERED:
-                return _gathered(x, self.weight, bias, self.padding_mode)
+        way = _way(x, self.weight, x.shape[2], x.shape[3])
+        if way is not None:
+            return way(x, self.weight, self.bias if shift is None else self.bias + shift, edges=self.padding_mode)
         found: Tensor = super().forward(x)
         return found if shift is None else found + shift[:, :, None, None]
 
     def doubled(self, x: Tensor) -> Tensor:
         """Convolve x enlarged to twice its size by nearest neighbour."""
         height, width = 2 * x.shape[2], 2 * x.shape[3]
-        if _tiles(height, width) >= LEAST_TILES and _is_for_us(x, self.weight):
+        if _way(x, self.weight, height, width) is winograd.convolve:
             return winograd.convolve(x, self.weight, self.bias, edges=self.padding_mode, double=True)
         enlarged: Tensor = self(F.interpolate(x, size=(height, width), mode="nearest"))
         return enlarged
@@ -63,15 +62,18 @@ class Conv1x1(nn.Conv2d):
         return linear_plus(pixels, weight, self.bias, plus.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def _is_for_us(x: Tensor, weight: Tensor) -> bool:
-    return x.dtype is torch.float32 and min(weight.shape[:2]) >= LEAST_CHANNELS and is_plain(x, weight)
+def _way(x: Tensor, weight: Tensor, height: int, width: int) -> Callable[..., Tensor] | None:
+    """The quickest way to convolve pictures of this size as x are; None for torch's own."""
+    channels = min(weight.shape[:2])
+    if x.dtype is not torch.float32 or channels < LEAST_CHANNELS or not is_plain(x, weight):
+        return None
+    if height * width <= MAX_GATHERED:
+        return _gathered if channels >= GATHERED_CHANNELS else None
+    tiles = -(-height // winograd.OUT) * -(-width // winograd.OUT)
+    return winograd.convolve if tiles * weight.shape[0] * weight.shape[1] >= LEAST_WORK else None
 
 
-def _tiles(height: int, width: int) -> int:
-    return -(-height // winograd.OUT) * -(-width // winograd.OUT)
-
-
-def _gathered(x: Tensor, weight: Tensor, bias: Tensor, edges: str) -> Tensor:
+def _gathered(x: Tensor, weight: Tensor, bias: Tensor, *, edges: str) -> Tensor:
     """Convolve by one product of the neighbourhoods of all pixels, (B * h * w, 9 C), with the weights (9 C, K)."""
     mode = "circular" if edges == "circular" else "constant"
     padded = F.pad(x, (1, 1, 1, 1), mode=mode).permute(0, 2, 3, 1).contiguous()

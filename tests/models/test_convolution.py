@@ -50,8 +50,16 @@ def test_winograd_does_not_depend_on_its_blocks(monkeypatch: pytest.MonkeyPatch,
     assert relative_error(winograd.convolve(x, layer.weight, layer.bias), whole) <= ROUNDING
 
 
+@pytest.fixture
+def small_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let layers of 128 channels go the ways that pay only from more channels on."""
+    monkeypatch.setattr(convolution, "LEAST_WORK", 1)
+    monkeypatch.setattr(convolution, "GATHERED_CHANNELS", 128)
+
+
 @pytest.mark.parametrize("side", [8, 16, 18])
 @pytest.mark.parametrize("edges", ["zeros", "circular"])
+@pytest.mark.usefixtures("small_work")
 @torch.no_grad()
 def test_each_way_is_torchs_convolution_with_a_shift(side: int, edges: str) -> None:
     layer, x, shift = layer_of(128, 136, edges=edges), torch.randn(2, 128, side, side), torch.randn(2, 136)
@@ -60,6 +68,7 @@ def test_each_way_is_torchs_convolution_with_a_shift(side: int, edges: str) -> N
 
 
 @pytest.mark.parametrize("side", [8, 16])
+@pytest.mark.usefixtures("small_work")
 @torch.no_grad()
 def test_no_pictures_bits_depend_on_its_company(side: int) -> None:
     layer, x, shift = layer_of(128, 128), torch.randn(7, 128, side, side), torch.randn(7, 128)
@@ -70,15 +79,17 @@ def test_no_pictures_bits_depend_on_its_company(side: int) -> None:
 def test_only_what_asks_for_no_gradient_is_convolved_our_way(monkeypatch: pytest.MonkeyPatch) -> None:
     ways: list[str] = []
     monkeypatch.setattr(winograd, "convolve", lambda *_, **__: ways.append("winograd"))
-    monkeypatch.setattr(convolution, "_gathered", lambda *_: ways.append("gathered"))
+    monkeypatch.setattr(convolution, "_gathered", lambda *_, **__: ways.append("gathered"))
     layer = layer_of(128, 128)
     layer(torch.randn(1, 128, 16, 16))
     with torch.no_grad():
         layer.to(torch.bfloat16)(torch.randn(1, 128, 16, 16, dtype=torch.bfloat16))
-        layer_of(64, 128)(torch.randn(1, 64, 16, 16))
+        layer_of(64, 1024)(torch.randn(1, 64, 64, 64))
         assert ways == []
-        layer_of(128, 128)(torch.randn(1, 128, 16, 16))
-        layer_of(128, 128)(torch.randn(1, 128, 8, 8))
+        layer.float()
+        layer(torch.randn(1, 128, 16, 16))
+        layer_of(512, 512)(torch.randn(1, 512, 16, 16))
+        layer_of(512, 512)(torch.randn(1, 512, 8, 8))
     assert ways == ["winograd", "gathered"]
 
 
