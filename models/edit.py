@@ -55,7 +55,7 @@ class Edit(BaseModel):
     or is transparent in it, is always repainted; without a mask and within the image, all is. `strength` is the share
     of the steps that are taken (arXiv:2108.01073); `grow`, `overlap` and `mask_blur` are in pixels. Outside the mask,
     grown by `grow`, the new image has the old one's pixels; next to what lies beyond the image `overlap` pixels of it
-    are repainted, the less the farther within, at most a quarter of what the frame shows of its shorter side.
+    are repainted, at most a quarter of what the frame shows of its shorter side.
     `only_masked` works on the mask's surroundings alone, `padding` pixels more on each side, at `work_width` x
     `work_height` (the checkpoint's native size where they are absent).
     """

@@ -13,7 +13,7 @@ from models.conditioning import conditioning
 from models.crop import Box, surroundings
 from models.denoise import Showing
 from models.edit import Edit, MaskedContent
-from models.masks import cells, faded, grown, ramp
+from models.masks import cells, grown, ramp
 from models.match import match_colours
 from models.noise import NoiseSource
 from models.recipe import Recipe
@@ -48,7 +48,7 @@ def inpaint(recipe: Recipe, model: ModelFacts, edit: Edit, scene: Scene) -> Job:
     if steps_taken(recipe.steps, edit.strength) == 0:
         return scene.content
     within = grown(torch.where(scene.beyond, 0.0, scene.mask), edit.grow)
-    mask = torch.maximum(within, faded(scene.beyond, min(edit.overlap, scene.shorter_side // 4)))
+    mask = torch.maximum(within, grown(scene.beyond.float(), min(edit.overlap, scene.shorter_side // 4)))
     box, height, width = _place(edit, mask, model.config)
     work = _work(scene, box, mask, height, width, model.config.vae_factor)
     painted = yield from repaint(recipe, model, edit, work)

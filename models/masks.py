@@ -31,13 +31,6 @@ def grown(mask: Tensor, pixels: int) -> Tensor:
     return torch.where(region, mask, near * (distance(region, pixels) <= pixels))
 
 
-def faded(region: Tensor, pixels: int) -> Tensor:
-    """A mask that is 1 in `region` (bool) and falls towards 0 over so many pixels around it."""
-    if pixels == 0:
-        return region.to(torch.float32)
-    return (1 - distance(region, pixels) / (pixels + 1)).clamp(min=0)
-
-
 def ramp(region: Tensor, width: int, *, whole: Tensor) -> Tensor:
     """Rise smoothly from 0 outside `region` to 1 inside it, over `width` pixels that all lie in the region.
 

@@ -86,8 +86,8 @@ class EditFields(BaseModel):
     )
     overlap: Annotated[int, Field(ge=0, le=256)] | None = Field(
         None,
-        description="How many pixels of the picture are repainted where the frame goes beyond it, the less the farther "
-        f"within, at most a quarter of its shorter side; {_default('overlap')} if left out.",
+        description="How many pixels of the picture are repainted where the frame goes beyond it, at most a quarter of "
+        f"its shorter side; {_default('overlap')} if left out.",
     )
     only_masked: bool | None = Field(None, description="Work on the surroundings of the mask alone, at full size.")
     padding: Annotated[int, Field(ge=0, le=512)] | None = Field(

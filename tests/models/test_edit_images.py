@@ -112,7 +112,7 @@ def test_image_to_image_is_that_of_diffusers(
 
 
 @pytest.mark.parametrize("strength", [0.65, 1.0])
-@pytest.mark.parametrize("kind", ["sd1", "sd1-inpainting", "sd2-inpainting"])
+@pytest.mark.parametrize("kind", ["sd1", "sd2-v", "sd1-inpainting", "sd2-inpainting"])
 def test_inpainting_is_that_of_diffusers_before_the_pixels_are_put_back(
     checkpoint_of: Callable[[str], Path], picture: Image.Image, mask: Image.Image, kind: str, strength: float
 ) -> None:

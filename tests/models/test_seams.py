@@ -25,7 +25,7 @@ from tests.models.seams import across_and_along, colour_step
 from tests.models.toy import Config
 
 IMAGE, MASK = "a" * 64, "b" * 64
-SIDE = 128
+SIDE, SMALL = 128, 96
 WRONG = torch.tensor([16.0, -12.0, 9.0])[:, None, None] / 127.5  # what the painter's colours are off by
 MAX_RATIO, MAX_STEP, MAX_DRIFT = 1.15, 2.0, 4.0
 BOX = (40, 32, 88, 80)  # left, top, right, bottom
@@ -94,15 +94,14 @@ def region_of(mask: Tensor) -> Tensor:
 
 
 def test_gradients_across_the_rim_are_like_those_along_it() -> None:
-    soft, hard = [], []
-    for seed in range(8):  # a single rim is short, and its texture is chance
-        painter, original = Painter(texture(seed) + WRONG), texture(seed + 10)
-        soft.append(across_and_along(edited(painter, original, square(BOX), edit={"mask_blur": 6}), BOX, 12))
-        edge = edited(painter, original, square(BOX), edit={"mask_blur": 0})
-        hard.append(across_and_along(edge, BOX, 1))
-    across, along = torch.tensor(soft).sum(0)
-    assert across <= MAX_RATIO * along
-    across, along = torch.tensor(hard).sum(0)
+    """With the ramp that is the default, however deep one looks; `grow` only moves the rim."""
+    pairs = [(Painter(texture(seed) + WRONG), texture(seed + 10)) for seed in range(8)]  # one rim's texture is chance
+    soft = [edited(painter, original, square(BOX)) for painter, original in pairs]
+    for width in (1, 4, 6, 8, 12, 16):
+        across, along = torch.tensor([across_and_along(found, BOX, width) for found in soft]).sum(0)
+        assert across <= MAX_RATIO * along
+    hard = [edited(painter, original, square(BOX), edit={"mask_blur": 0}) for painter, original in pairs[:4]]
+    across, along = torch.tensor([across_and_along(found, BOX, 1) for found in hard]).sum(0)
     assert across > 2 * along  # which shows that the measure sees a seam
 
 
@@ -115,7 +114,7 @@ def test_on_a_smooth_background_the_colour_does_not_step(box: tuple[int, int, in
     assert colour_step(unmatched, smooth(), region_of(mask)) > 3 * MAX_STEP
 
 
-@pytest.mark.parametrize("overlap", [0, 16])
+@pytest.mark.parametrize("overlap", [0, 32])
 @pytest.mark.parametrize(("x", "y"), [(-64, 0), (64, 0), (0, -64), (0, 64), (-64, -64), (64, 64), (64, -64)])
 def test_no_side_and_no_corner_is_outpainted_otherwise(x: int, y: int, overlap: int) -> None:
     """The picture is the same on all sides, so the scores are those of the rim alone."""
@@ -164,20 +163,20 @@ class Plain:
 
 def drift_of(model: Any, colour: Tensor) -> float:
     """The mean colour after forty outpaints to the right, less that before the first, in levels."""
-    image, frame = colour.expand(1, 3, SIDE, SIDE), {"x": 64, "y": 0, "width": SIDE, "height": SIDE}
+    image, frame = colour.expand(1, 3, SMALL, SMALL), {"x": SMALL // 2, "y": 0, "width": SMALL, "height": SMALL}
     for seed in range(40):
-        image = edited(model, image, edit={"frame": frame, "strength": 1, "grow": 8}, seed=seed)
+        image = edited(model, image, edit={"frame": frame, "strength": 1}, seed=seed, steps=1)
     return float((image - colour).mean((2, 3)).abs().max()) * 127.5
 
 
 def test_forty_outpaints_by_a_painter_of_wrong_colours_do_not_drift() -> None:
     colour = torch.tensor([0.2, -0.3, 0.5])[:, None, None]
-    assert drift_of(Painter(colour.expand(1, 3, SIDE, SIDE) + WRONG), colour) <= MAX_DRIFT
+    assert drift_of(Painter(colour.expand(1, 3, SMALL, SMALL) + WRONG), colour) <= MAX_DRIFT
 
 
 def test_forty_outpaints_through_the_embedded_autoencoder_do_not_drift(bundle: Bundle) -> None:
     colour = torch.tensor([60.0, 120.0, 180.0])[:, None, None] / 127.5 - 1
-    [latents] = bundle.answer([EncodeImage(colour.expand(1, 3, SIDE, SIDE))])
+    [latents] = bundle.answer([EncodeImage(colour.expand(1, 3, SMALL, SMALL))])
     assert drift_of(Plain(bundle, latents), colour) <= MAX_DRIFT
 
 
