@@ -10,13 +10,14 @@ from PIL import Image
 from app.services import fitting
 from app.services.client_options import Options
 from app.services.edit import Sources, whole
-from app.services.errors import ServiceError
+from app.services.errors import InvalidInput, ServiceError
 from app.services.fitting import ResizeMode
 from app.services.views import Defaults
 from app.web.sdapi import translate
 from app.web.sdapi.shapes import DENOISING, ImageRequest
 from models.edit import MaskedContent
 
+MAX_BLUR = 64
 FILLS = (MaskedContent.FILL, MaskedContent.ORIGINAL, MaskedContent.LATENT_NOISE, MaskedContent.LATENT_NOTHING)
 
 
@@ -86,8 +87,12 @@ def _like(mask: Image.Image, picture: Image.Image) -> Image.Image:
 
 
 def _blur(given: ImageRequest) -> int:
-    both = max(given.mask_blur_x, given.mask_blur_y)
-    return round(both if given.mask_blur is None else given.mask_blur)
+    """One blur both ways, the larger. Raises `InvalidInput`."""
+    name = "mask_blur_x" if given.mask_blur_x >= given.mask_blur_y else "mask_blur_y"
+    name = name if given.mask_blur is None else "mask_blur"
+    if not 0 <= (blur := getattr(given, name)) <= MAX_BLUR:
+        raise InvalidInput([{"field": name, "message": f"{blur:g} is not from 0 to {MAX_BLUR} pixels."}])
+    return round(blur)
 
 
 def _framed(size: tuple[int, int]) -> dict[str, object]:

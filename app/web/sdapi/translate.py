@@ -27,6 +27,7 @@ from models.sampler_names import SAMPLERS, SCHEDULERS, scheduler_of, split
 AUTOMATIC = "automatic"
 HARMLESS_SCRIPTS = frozenset({"soft inpainting"})  # grey in a mask repaints in part here anyway
 LATENT = "latent"
+MAX_HIRES = 4
 OF_SECOND_PASS = ("hr_prompt", "hr_negative_prompt", "hr_sampler_name", "hr_scheduler", "hr_checkpoint_name")
 NOT_BUILT: Mapping[str, tuple[object, ...]] = {  # and what is harmless to ask for
     "seed_resize_from_h": (-1, 0),
@@ -185,11 +186,15 @@ def _subseed(given: PictureRequest) -> int:
 
 
 def _hires(given: TextRequest, defaults: Defaults) -> dict[str, Any]:
-    scale = given.hr_scale
+    scale, name = given.hr_scale, "hr_scale"
     if given.hr_resize_x:
-        scale = given.hr_resize_x / (given.width or defaults.width)
+        scale, name = given.hr_resize_x / (given.width or defaults.width), "hr_resize_x"
     elif given.hr_resize_y:
-        scale = given.hr_resize_y / (given.height or defaults.height)
+        scale, name = given.hr_resize_y / (given.height or defaults.height), "hr_resize_y"
+    if not 1 < scale <= MAX_HIRES:
+        raise InvalidInput(
+            [{"field": name, "message": f"{scale:g} times as large; 1 to {MAX_HIRES} times can be made."}]
+        )
     return {
         "scale": scale,
         "upscaler": _hr_upscaler(given),
