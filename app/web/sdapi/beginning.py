@@ -90,7 +90,8 @@ def _blur(given: ImageRequest) -> int:
     """One blur both ways, the larger. Raises `InvalidInput`."""
     name = "mask_blur_x" if given.mask_blur_x >= given.mask_blur_y else "mask_blur_y"
     name = name if given.mask_blur is None else "mask_blur"
-    if not 0 <= (blur := getattr(given, name)) <= MAX_BLUR:
+    blur: float = getattr(given, name)
+    if not 0 <= blur <= MAX_BLUR:
         raise InvalidInput([{"field": name, "message": f"{blur:g} is not from 0 to {MAX_BLUR} pixels."}])
     return round(blur)
 

@@ -37,6 +37,7 @@ def _inner(value: Any) -> list[Any]:
 
 
 File = Annotated[str, Field(max_length=MAX_FILE)]
+HiresSide = Annotated[int, Field(ge=0, le=8192)]
 Mode = Annotated[int, Field(ge=0, le=3)]
 Object = Annotated[dict[str, Any], AfterValidator(_plain)]
 
@@ -97,8 +98,8 @@ class TextRequest(PictureRequest):
     hr_scale: float = 2.0
     hr_upscaler: str | None = None
     hr_second_pass_steps: int = 0
-    hr_resize_x: int = 0
-    hr_resize_y: int = 0
+    hr_resize_x: HiresSide = 0
+    hr_resize_y: HiresSide = 0
     hr_sampler_name: str | None = None
     hr_scheduler: str | None = None
     hr_checkpoint_name: str | None = None
