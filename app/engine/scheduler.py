@@ -1,7 +1,8 @@
 """Which calls are answered next. Policy only: knows keys, owners, rows, operations and the time, no network.
 
-Steps and everything else (prompts, pictures to encode and decode) alternate, so that a step waits for one bounded
-piece of other work at most. Steps of one key (checkpoint, latent shape, tokens) share a call; keys take turns by
+Steps and everything else (prompts, pictures to encode and decode) alternate: after a step there is room for as many
+operations of other work as it had, so that steps wait for about as long again at most, and little work for no step
+that is large. Steps of one key (checkpoint, latent shape, tokens) share a call; keys take turns by
 deficit round robin (Shreedhar and Varghese, SIGCOMM 1995) in operations, weighted by the owners that they have: an
 owner with jobs of two keys counts for half in each. Within a key the owner that was given least comes first, and of
 each owner the job with the least work left, whose patience shortens what it seems to have left (shortest remaining
@@ -17,7 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from app.engine.task import Task
 
 AGEING_SECONDS = 5.0  # after so long a job counts as if half of its work were left, after twice that a third
-STEP = "Predict"
+DECODE, STEP = "Decode", "Predict"
+DECODING_PARTS = 4  # about as many as a decoder has blocks
 
 
 class Scheduler:
@@ -29,7 +31,7 @@ class Scheduler:
         self._here: set[str] = set()  # owners that have a job
         self._ring: list[object] = []  # keys, the one whose turn it is first
         self._deficits: dict[object, float] = {}
-        self._has_stepped = False
+        self._room_for_others = 0.0  # operations until the next step is due
 
     def choose(self, tasks: Iterable[Task], now: float) -> list[Task]:
         """Return tasks of one key, none only if there are no tasks, and charge their owners for them."""
@@ -40,15 +42,15 @@ class Scheduler:
         self._open_accounts(steps, others)
         if not steps and not others:
             return []
-        if others and (self._has_stepped or not steps):
-            self._has_stepped = False
+        if others and (self._room_for_others > 0 or not steps):
             chosen = self._other(others)
+            self._room_for_others -= sum(_cost_now(task) for task in chosen)
         else:
-            self._has_stepped = True
             key = self._turn(steps)
             chosen = self._filled(steps[key], now)
+            self._room_for_others = sum(task.asks.cost for task in chosen)
             if len(steps) > 1:
-                self._deficits[key] -= sum(task.asks.cost for task in chosen)
+                self._deficits[key] -= self._room_for_others
         return chosen
 
     def _open_accounts(self, *groups: Mapping[object, Sequence[Task]]) -> None:
@@ -124,6 +126,11 @@ class Scheduler:
 
     def _charge(self, task: Task) -> None:
         self._given[task.owner] += task.asks.cost
+
+
+def _cost_now(task: Task) -> float:
+    """What the next part costs, where a call is answered in parts."""
+    return task.asks.cost / DECODING_PARTS if task.asks.kind == DECODE else task.asks.cost
 
 
 def _price(tasks: Sequence[Task]) -> float:

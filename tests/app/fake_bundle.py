@@ -27,15 +27,16 @@ CONFIG = BundleConfig(
 
 
 class FakeCosts:
-    """A row, or a picture to decode, costs an operation and holds a byte a latent."""
+    """A row costs an operation and holds a byte a latent; so does a picture to decode, unless it costs `decoding`."""
 
+    decoding: float | None = None
     vae = SimpleNamespace(factor=8)
 
     def row(self, height: int, width: int, tokens: int = 8) -> float:  # noqa: ARG002
         return float(height * width)
 
     def decode(self, height: int, width: int) -> float:
-        return float(height * width)
+        return self.decoding or float(height * width)
 
     def encode(self, height: int, width: int) -> float:
         return float(height * width)

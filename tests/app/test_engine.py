@@ -101,6 +101,7 @@ def test_cancelling_what_is_over_does_nothing() -> None:
 
 def test_decoding_takes_turns_with_steps_one_picture_at_a_time() -> None:
     bundle, long = FakeBundle(), Heard(steps=20)
+    bundle.costs.decoding = 10_000.0
     finish(engine_of(bundle), long, *(Heard(seed=seed, steps=3) for seed in range(5)))
     kinds = [(type(batch[0]), len(batch)) for batch in bundle.batches]
     decodes = [index for index, (kind, _) in enumerate(kinds) if kind is Decode]

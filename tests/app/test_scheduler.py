@@ -141,6 +141,7 @@ def test_a_lone_row_takes_another_job_into_its_call() -> None:
 
 def test_a_picture_is_decoded_part_by_part_with_a_step_of_the_others_between() -> None:
     bundle, long = FakeBundle(decoding_parts=4), Heard(owner="a", steps=20)
+    bundle.costs.decoding = 10_000.0
     finish(engine_of(bundle, max_rows=4), long, *(Heard(owner="b", steps=2, seed=seed) for seed in range(2)))
     kinds = [type(batch[0]) for batch in bundle.batches]
     decodes = [place for place, kind in enumerate(kinds[:-4]) if kind is Decode]
@@ -148,6 +149,18 @@ def test_a_picture_is_decoded_part_by_part_with_a_step_of_the_others_between() -
     assert all(kinds[place - 1] is Predict and kinds[place + 1] is Predict for place in decodes)
     halves = [[batch[0] for batch in bundle.batches if type(batch[0]) is Decode][start : start + 4] for start in (0, 4)]
     assert all(len(set(map(id, half))) == 1 for half in halves)
+
+
+def test_a_picture_that_is_decoded_in_no_time_waits_for_no_step_of_a_large_one() -> None:
+    bundle, large, small = (
+        FakeBundle(decoding_parts=4),
+        Heard(owner="a", width=512, steps=20),
+        Heard(owner="b", steps=2),
+    )
+    finish(engine_of(bundle, max_rows=4), large, small)
+    kinds = [type(batch[0]) for batch in bundle.batches]
+    first = kinds.index(Decode)
+    assert kinds[first : first + 5] == [Decode] * 4 + [Predict]
 
 
 def test_a_job_that_is_cancelled_while_it_is_decoded_leaves_at_once() -> None:
