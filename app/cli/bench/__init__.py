@@ -33,7 +33,7 @@ PARTS = {
     "queue": "1,000 jobs: a POST while they pile up, and choosing who is next",
     "gallery": "a page of 100,000 images",
     "canvas": "a dab of the brush in a real browser without a GPU",
-    "parity": "Stable Diffusion 1.5 and 2.1 in full size against diffusers; minutes and 16 GB at most, so only where it is named",
+    "parity": "Stable Diffusion 1.5 and 2.1 in full size against diffusers; takes minutes and 10 GB of memory",
 }
 LONG = ("unet", "vae", "parity")
 BY_DEFAULT = tuple(name for name in PARTS if name not in LONG)
