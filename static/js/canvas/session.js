@@ -11,6 +11,7 @@ const SETTLE_MS = 250; // several events in a row ask for one reading
 export class Session {
   #adopt;
   #changed;
+  #foreign = new Set(); // jobs that have been heard of
   #id;
   #imageId = ""; // of the picture that is on the stage
   #loading = 0;
@@ -145,7 +146,8 @@ export class Session {
 
   #heard({ job, jobs }) {
     const ours = new Set(this.canvas.candidates.map((candidate) => candidate.job));
-    if (!jobs && !ours.has(job)) return;
+    if (!jobs && !ours.has(job) && this.#foreign.has(job)) return;
+    if (!jobs) this.#foreign.add(job); // one that is new may be a candidate that another device has asked for
     clearTimeout(this.#loading);
     this.#loading = setTimeout(() => this.refresh(), SETTLE_MS);
   }
