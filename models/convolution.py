@@ -24,17 +24,16 @@ MAX_GATHERED = 100  # pixels of a picture
 
 
 class Conv3x3(nn.Conv2d):
-    """A 3x3 convolution of stride 1 that keeps the size. Without `takes_winograd` each answer is added up directly."""
+    """A 3x3 convolution of stride 1 that keeps the size."""
 
     bias: Tensor
-    takes_winograd = True
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1)
 
     def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
         """Convolve x (B, C, h, w); `shift` (B, K) is added to each picture's channels."""
-        way = _way(x, self.weight, x.shape[2], x.shape[3], takes_winograd=self.takes_winograd)
+        way = _way(x, self.weight, x.shape[2], x.shape[3])
         if way is not None:
             return way(x, self.weight, self.bias if shift is None else self.bias + shift, edges=self.padding_mode)
         found: Tensor = super().forward(x)
@@ -43,8 +42,7 @@ class Conv3x3(nn.Conv2d):
     def doubled(self, x: Tensor) -> Tensor:
         """Convolve x enlarged to twice its size by nearest neighbour."""
         height, width = 2 * x.shape[2], 2 * x.shape[3]
-        way = _way(x, self.weight, height, width, takes_winograd=self.takes_winograd)
-        if way is winograd.convolve:
+        if _way(x, self.weight, height, width) is winograd.convolve:
             return winograd.convolve(x, self.weight, self.bias, edges=self.padding_mode, double=True)
         enlarged: Tensor = self(F.interpolate(x, size=(height, width), mode="nearest"))
         return enlarged
@@ -64,7 +62,7 @@ class Conv1x1(nn.Conv2d):
         return linear_plus(pixels, weight, self.bias, plus.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def _way(x: Tensor, weight: Tensor, height: int, width: int, *, takes_winograd: bool) -> Callable[..., Tensor] | None:
+def _way(x: Tensor, weight: Tensor, height: int, width: int) -> Callable[..., Tensor] | None:
     """The quickest way to convolve pictures of this size as x are; None for torch's own."""
     channels = min(weight.shape[:2])
     if x.dtype is not torch.float32 or channels < LEAST_CHANNELS or not is_plain(x, weight):
@@ -72,7 +70,7 @@ def _way(x: Tensor, weight: Tensor, height: int, width: int, *, takes_winograd: 
     if height * width <= MAX_GATHERED:
         return _gathered if channels >= GATHERED_CHANNELS else None
     tiles = -(-height // winograd.OUT) * -(-width // winograd.OUT)
-    return winograd.convolve if takes_winograd and tiles * weight.shape[0] * weight.shape[1] >= LEAST_WORK else None
+    return winograd.convolve if tiles * weight.shape[0] * weight.shape[1] >= LEAST_WORK else None
 
 
 def _gathered(x: Tensor, weight: Tensor, bias: Tensor, *, edges: str) -> Tensor:

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from models.attention import ImageAttention
 from models.blocks import Downsample, ResnetBlock, Upsample
 from models.config import VAEConfig
-from models.convolution import Conv3x3
 
 EPS = 1e-6
 MIN_LOGVAR, MAX_LOGVAR = -30.0, 20.0
@@ -32,9 +31,6 @@ class VAE(nn.Module):
         self.decoder = Decoder(config)
         self.quant_conv = nn.Conv2d(2 * latent, 2 * latent, 1) if config.use_quant_conv else None
         self.post_quant_conv = nn.Conv2d(latent, latent, 1) if config.use_post_quant_conv else None
-        for part in self.modules():
-            if isinstance(part, Conv3x3):
-                part.takes_winograd = False  # 5.6e-5 from diffusers in Stable Diffusion's full size, beyond 1e-5
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance of the latents, each (B, C, H/f, W/f)."""
