@@ -250,10 +250,13 @@ def test_what_is_here_is_kept_also_when_another_device_went_on_to_another_pictur
     page, canvas_id = easel, begin(easel)
     before = state_of(page, canvas_id)["image"]["id"]
     path = f"/api/canvases/{canvas_id}"
+    page.route(f"**{path}", lambda route: route.abort() if route.request.method == "GET" else route.continue_())
     page.request.patch(path, data={"frame": {"x": -64, "y": 0, "width": 320, "height": 256}})
     page.request.post(f"{path}/candidates", data={"prompt": "a lake", "steps": 2})
     draw(page, (10, 10), (60, 60))
     soon(page, "[data-saved]", "^Changed elsewhere$")
+    page.unroute(f"**{path}")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange')) && null")  # looks what is new
     soon(page, ".canvas-tiles li:nth-child(2)", "^done$", "data-state")
     (candidate,) = state_of(page, canvas_id)["candidates"]
     page.request.post(f"{path}/accept", data={"image_id": candidate["image"]["id"]})
