@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from models.attention import ImageAttention
 from models.blocks import Downsample, ResnetBlock, Upsample
 from models.config import VAEConfig
+from models.norm import GroupNorm
 
 EPS = 1e-6
 MIN_LOGVAR, MAX_LOGVAR = -30.0, 20.0
@@ -65,7 +66,7 @@ class Encoder(nn.Module):
         self.conv_in = nn.Conv2d(config.in_channels, channels[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(EncoderBlock(config, level) for level in range(len(channels)))
         self.mid_block = MidBlock(channels[-1], groups=groups)
-        self.conv_norm_out = nn.GroupNorm(groups, channels[-1], eps=EPS)
+        self.conv_norm_out = GroupNorm(groups, channels[-1], eps=EPS)
         self.conv_out = nn.Conv2d(channels[-1], 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,7 +95,7 @@ class Decoder(nn.Module):
         self.conv_in = nn.Conv2d(config.latent_channels, channels[-1], 3, padding=1)
         self.up_blocks = nn.ModuleList(DecoderBlock(config, level) for level in reversed(range(len(channels))))
         self.mid_block = MidBlock(channels[-1], groups=groups)
-        self.conv_norm_out = nn.GroupNorm(groups, channels[0], eps=EPS)
+        self.conv_norm_out = GroupNorm(groups, channels[0], eps=EPS)
         self.conv_out = nn.Conv2d(channels[0], config.out_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
