@@ -6,6 +6,7 @@ What was found is kept in a file, by checkpoint, device, number format and threa
 from __future__ import annotations
 
 import json
+import math
 import platform
 import time
 from collections.abc import Callable, Generator
@@ -14,7 +15,7 @@ from pathlib import Path
 import structlog
 import torch
 
-from app.engine.limits import LEAST_ROWS, MAX_ROWS, Limits
+from app.engine.limits import LEAST_ROWS, MAX_ROWS, ROWS_UNMEASURED, Limits
 from models.bundle import Bundle
 from models.calls import Predict
 
@@ -22,7 +23,7 @@ ENOUGH = 0.9  # of the most rows a second that there are to be had
 FLAT = 1.03  # twice the rows that are so little faster promise no more
 RUNS = 3
 SECONDS = 2.0  # for the whole search, and so for a checkpoint's first quiet moment
-SLOW_OPERATIONS = 5e10  # of two rows, which take a CPU half a second: there a call costs no less a row for being larger
+SLOW_OPERATIONS = 5e10  # take a CPU half a second: there a larger call costs no less a row, but a smaller one may
 TIMESTEP = 500.0
 
 Search = Generator[None, None, int]
@@ -82,6 +83,8 @@ class Knees:
         return True
 
     def _settle(self, bundle: Bundle, rows: int) -> None:
+        """Take what was found, but no less than what keeps nobody waiting: a busy machine makes any call look slow."""
+        rows = max(rows, min(ROWS_UNMEASURED, math.floor(SLOW_OPERATIONS / native_row(bundle))))
         self._found[_name(bundle)] = rows
         self._limits.knees[bundle.fingerprint] = rows * native_row(bundle)
         log.info("rows a call are settled", checkpoint=bundle.name, rows=rows)
