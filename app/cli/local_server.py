@@ -58,6 +58,7 @@ class LocalServer:
             "batch_rows_exact",
         )
         given = [f"--{name.replace('_', '-')}={getattr(self.settings, name)}" for name in flags]
+        given.append("--reuse" if self.settings.reuse else "--no-reuse")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "app.cli.serve", "--port=0", *given],
             cwd=ROOT,

@@ -32,7 +32,8 @@ class Exhibit:
 @pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Iterator[LocalServer]:
     data = tmp_path_factory.mktemp("e2e") / "data"
-    with LocalServer(Settings(data=data, checkpoint=str(tiny_checkpoint), concurrency=4)) as server:
+    settings = Settings(data=data, checkpoint=str(tiny_checkpoint), concurrency=4, reuse=False)  # each picture is made
+    with LocalServer(settings) as server:
         yield server
 
 
