@@ -29,6 +29,7 @@ PARTS = {
     "unet": "a step of Stable Diffusion 1.5 at 512 pixels beside diffusers; three minutes, so only where it is named",
     "vae": "decoding a picture of 512 pixels beside diffusers; two minutes, so only where it is named",
     "image": "one picture alone, in this process, with the checkpoint's defaults, beside diffusers",
+    "together": "eight jobs posted at once, and the same one after another",
     "serve": "eight users whose wishes differ, beside diffusers behind a lock; previews, and pages meanwhile",
     "queue": "1,000 jobs: a POST while they pile up, and choosing who is next",
     "gallery": "a page of 100,000 images",
@@ -101,7 +102,7 @@ def _measured(name: str, settings: Settings, *, quick: bool = False) -> list[Fig
     figures = []
     try:
         for figure in _part(name)(settings, **how):
-            print(f"{name:<7} {figure}", flush=True)
+            print(f"{name:<8} {figure}", flush=True)
             figures.append(figure)
     except (OSError, RuntimeError, ValueError) as error:
         print(f"{name}: not measured: {error}", file=sys.stderr)
