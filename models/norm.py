@@ -11,8 +11,8 @@ LARGE = 128 * 128  # positions from which on torch's sum over a map that is chan
 class GroupNorm(nn.GroupNorm):
     """torch's, but for large float32 maps on a CPU, whose memory has the channels last.
 
-    There torch 2.13 adds up one position after another: at 512 x 512 it is 1e-5 to 2e-5 off (relative L2), and after the
-    thirty norms of a decoder that is 6e-5. Means and variances of the channels, combined by group, are 5e-8 off,
+    There torch 2.13 adds up one position after another: at 512 x 512 it is 1e-5 to 2e-5 off (relative L2), after the
+    thirty norms of a decoder 6e-5. Means and variances of the channels, combined by group, are 5e-8 off,
     and take half as long again.
     """
 
@@ -20,7 +20,7 @@ class GroupNorm(nn.GroupNorm):
         """Normalise x (B, C, h, w); each row alone, so that no bit depends on the others."""
         if not self._is_rounded_badly(x):
             return super().forward(x)
-        rows = [self._by_channels(row) for row in x.split(1)]
+        rows = [self._by_channels(row) for row in torch.split(x, 1)]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
     def _is_rounded_badly(self, x: Tensor) -> bool:

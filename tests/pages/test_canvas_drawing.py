@@ -161,12 +161,12 @@ def test_fingers_draw_zoom_and_take_back_a_stroke_by_a_second_one(chromium: Brow
     )
     assert [name for name, height in buttons if height < TARGET] == []
     assert Axe().run(page).response["violations"] == []
-    before = mask_of(page, canvas_id)
+    drawn = mask_of(page, canvas_id)
     stage = page.locator("[data-stage]").bounding_box()
     assert stage is not None
     page.touchscreen.tap(stage["x"] + 20, stage["y"] + 10)
     expect(page.get_by_role("spinbutton", name="Strength")).to_be_hidden()
-    assert mask_of(page, canvas_id) == before, "the tap that closed the sheet has drawn"
+    assert mask_of(page, canvas_id) == drawn, "the tap that closed the sheet has drawn"
     context.close()
 
 
