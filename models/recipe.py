@@ -15,6 +15,7 @@ from models.edit import Edit, Hires, Side
 
 MAX_CLIP_SKIP = 12
 MAX_PIXELS = 4_200_000
+MAX_ENLARGED = 4 * MAX_PIXELS  # pixels after a second pass: a step of more holds up everybody for a minute
 MAX_PROMPT = 8_000
 MAX_SEED = 2**53 - 1  # the largest integer that JSON carries safely into a browser
 MAX_STEPS = 150
@@ -86,6 +87,13 @@ class Recipe(BaseModel):
     def _limit_pixels(self) -> Recipe:
         if self.width * self.height > MAX_PIXELS:
             raise ValueError(f"width times height may be at most {MAX_PIXELS:,} pixels")
+        return self
+
+    @model_validator(mode="after")
+    def _limit_enlarged(self) -> Recipe:
+        width, height = self.hires.size(self.width, self.height) if self.hires else (0, 0)
+        if width * height > MAX_ENLARGED:
+            raise ValueError(f"enlarged to {width} x {height}; a picture may come to {MAX_ENLARGED:,} pixels")
         return self
 
     @model_validator(mode="after")

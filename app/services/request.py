@@ -24,6 +24,7 @@ from app.services.prompts import check_prompts
 from models.edit import Edit, Hires, Side
 from models.recipe import (
     MAX_CLIP_SKIP,
+    MAX_ENLARGED,
     MAX_SEED,
     MAX_STEPS,
     Prompt,
@@ -158,8 +159,10 @@ class JobRequest(EditFields):
         if edit is None:
             _check_size(fields, defaults.size_multiple)
         check_prompts(catalogue.get(self.checkpoint), self.prompt, self.negative_prompt, self.clip_skip)
+        hires = self._hires()
+        _check_enlarged(fields, hires)
         try:
-            first = Recipe(**fields, hires=self._hires())
+            first = Recipe(**fields, hires=hires)
         except ValidationError as error:
             raise InvalidInput(explain(error)) from error
         return [numbered(first, number) for number in range(self.count)]
@@ -194,6 +197,15 @@ def numbered(recipe: Recipe, number: int) -> Recipe:
 
 def _drawn(seed: int) -> int:
     return secrets.randbelow(RANDOM_SEEDS) if seed == -1 else seed
+
+
+def _check_enlarged(fields: dict[str, Any], hires: Hires | None) -> None:
+    width, height = hires.size(fields["width"], fields["height"]) if hires else (0, 0)
+    if width * height > MAX_ENLARGED:
+        message = (
+            f"This would be {width} x {height}; a picture may come to {MAX_ENLARGED:,} pixels. Enlarge it by less."
+        )
+        raise InvalidInput([{"field": "hires_scale", "message": message}])
 
 
 def _check_size(fields: dict[str, Any], multiple: int) -> None:

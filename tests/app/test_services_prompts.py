@@ -93,6 +93,11 @@ def test_a_second_pass_is_asked_for_by_its_scale(catalogue: Catalogue) -> None:
     assert "hires_scale" in refusal(catalogue, hires_strength=0.4)["hires_strength"]
 
 
+def test_a_second_pass_comes_to_a_size_that_one_step_can_bear(catalogue: Catalogue) -> None:
+    assert "4096 x 4096" in refusal(catalogue, width=1024, height=1024, hires_scale=4)["hires_scale"]
+    assert recipe(catalogue, width=1024, height=1024, hires_scale=3.9).hires is not None
+
+
 def test_clip_skip_and_tiling_come_into_the_recipe(catalogue: Catalogue) -> None:
     made = JobRequest.from_form({"prompt": "a lake", "clip_skip": "1", "tiling": "true"}).recipes(catalogue)[0]
     assert (made.clip_skip, made.tiling) == (1, True)
