@@ -94,8 +94,8 @@ def test_a_second_pass_is_asked_for_by_its_scale(catalogue: Catalogue) -> None:
 
 
 def test_a_second_pass_comes_to_a_size_that_one_step_can_bear(catalogue: Catalogue) -> None:
-    assert "4096 x 4096" in refusal(catalogue, width=1024, height=1024, hires_scale=4)["hires_scale"]
-    assert recipe(catalogue, width=1024, height=1024, hires_scale=3.9).hires is not None
+    assert "5120 x 4096" in refusal(catalogue, width=1280, height=1024, hires_scale=4)["hires_scale"]
+    assert recipe(catalogue, width=1024, height=1024, hires_scale=4).hires is not None
 
 
 def test_clip_skip_and_tiling_come_into_the_recipe(catalogue: Catalogue) -> None:
