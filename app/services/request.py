@@ -202,9 +202,7 @@ def _drawn(seed: int) -> int:
 def _check_enlarged(fields: dict[str, Any], hires: Hires | None) -> None:
     width, height = hires.size(fields["width"], fields["height"]) if hires else (0, 0)
     if width * height > MAX_ENLARGED:
-        message = (
-            f"This would be {width} x {height}; a picture may come to {MAX_ENLARGED:,} pixels. Enlarge less."
-        )
+        message = f"This would be {width} x {height}; a picture may come to {MAX_ENLARGED:,} pixels. Enlarge less."
         raise InvalidInput([{"field": "hires_scale", "message": message}])
 
 
