@@ -56,9 +56,9 @@ class LocalServer:
             "concurrency",
             "max_pending",
             "batch_rows_exact",
+            "reuse",
         )
-        given = [f"--{name.replace('_', '-')}={getattr(self.settings, name)}" for name in flags]
-        given.append("--reuse" if self.settings.reuse else "--no-reuse")
+        given = [_flag(name, getattr(self.settings, name)) for name in flags]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "app.cli.serve", "--port=0", *given],
             cwd=ROOT,
@@ -105,6 +105,14 @@ class LocalServer:
                     self.url = found.group()
                     announced.set()
         announced.set()
+
+
+def _flag(name: str, value: object) -> str:
+    """A setting as its flag says it."""
+    words = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{words}" if value else f"--no-{words}"
+    return f"--{words}={value}"
 
 
 def post(client: httpx2.Client, **request: Any) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 import torch
 
-from app.engine.limits import LEAST_ROWS, MAX_ROWS, ROWS_UNMEASURED, Limits
+from app.engine.limits import LEAST_ROWS, MAX_ROWS, ROWS_UNMEASURED, Limits, native_row
 from models.bundle import Bundle
 from models.calls import Predict
 
@@ -96,12 +96,6 @@ class Knees:
             self._path.write_text(json.dumps(self._found, indent=2) + "\n")
         except OSError:
             log.warning("what was measured could not be kept", path=str(self._path))
-
-
-def native_row(bundle: Bundle) -> float:
-    """Operations of a row at the checkpoint's own size."""
-    config = bundle.config
-    return bundle.costs.row(config.height // config.vae_factor, config.width // config.vae_factor)
 
 
 def _seconds(bundle: Bundle, rows: int) -> float:

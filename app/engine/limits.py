@@ -46,6 +46,10 @@ class Limits:
         self._found_too_many.clear()
 
     def _knee(self, bundle: Bundle) -> float:
-        config = bundle.config
-        native = bundle.costs.row(config.height // config.vae_factor, config.width // config.vae_factor)
-        return self.knees.get(bundle.fingerprint, ROWS_UNMEASURED * native)
+        return self.knees.get(bundle.fingerprint, ROWS_UNMEASURED * native_row(bundle))
+
+
+def native_row(bundle: Bundle) -> float:
+    """Operations of a row at the checkpoint's own size."""
+    config = bundle.config
+    return bundle.costs.row(config.height // config.vae_factor, config.width // config.vae_factor)

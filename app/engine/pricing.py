@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from app.engine.limits import Limits
+from app.engine.limits import Limits, native_row
 from app.engine.task import Asks, Task
 from models.calls import Call, Decode, Encode, EncodeImage, Predict
 
@@ -20,7 +20,7 @@ def asks_of(task: Task, limits: Limits) -> Asks:
     call, bundle = task.call, task.bundle
     assert call is not None
     assert bundle is not None
-    costs, config = bundle.costs, bundle.config
+    costs = bundle.costs
     key = (type(call).__name__, task.recipe.checkpoint, id(bundle), *_shared(call))
     match call:
         case Predict():
@@ -32,14 +32,13 @@ def asks_of(task: Task, limits: Limits) -> Asks:
             cost = costs.decode(call.latents.shape[2], call.latents.shape[3])
             return Asks("Decode", key, cost=cost, work_left=cost)
         case EncodeImage():
-            factor = config.vae_factor
+            factor = bundle.config.vae_factor
             return Asks(
                 "EncodeImage", key, cost=costs.encode(call.pixels.shape[2] // factor, call.pixels.shape[3] // factor)
             )
         case Encode():
             characters = max(CHARACTERS_A_CHUNK, len(call.text))
-            row = costs.row(config.height // config.vae_factor, config.width // config.vae_factor)
-            cost = characters / CHARACTERS_A_CHUNK * CHUNK_SHARE * row
+            cost = characters / CHARACTERS_A_CHUNK * CHUNK_SHARE * native_row(bundle)
             return Asks("Encode", key, characters, MAX_CHARACTERS, cost)
         case _:
             assert_never(call)

@@ -9,16 +9,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Query
 from starlette.requests import HTTPConnection
 
+from app.services import gallery
 from app.services.catalogue import Catalogue
 from app.services.store import Store
 from app.settings import Settings
 from app.web.owner import Owner
 
-__all__ = ["CatalogueDep", "EngineStatus", "EngineStatusDep", "Owner", "SettingsDep", "StoreDep"]
+__all__ = ["Before", "CatalogueDep", "EngineStatus", "EngineStatusDep", "Limit", "Owner", "SettingsDep", "StoreDep"]
 
+Before = Annotated[str | None, Query(description="`next` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=gallery.MAX_PAGE)]
 STATUS_SECONDS = 0.5
 LATE_SECONDS = 1.5
 

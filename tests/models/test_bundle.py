@@ -82,18 +82,24 @@ def test_it_decodes_as_diffusers_does(each_checkpoint: Path) -> None:
     assert relative_error(found, theirs.decode(latents / theirs.config.scaling_factor).sample) <= TOLERANCE
 
 
+def counted(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows of each U-Net call from now on."""
+    counts: list[int] = []
+    predict = bundle.unet.predict
+
+    def count(samples: Tensor, shifts: Tensor, memory: Tensor) -> Tensor:
+        counts.append(len(samples))
+        return predict(samples, shifts, memory)
+
+    monkeypatch.setattr(bundle.unet, "predict", count)
+    return counts
+
+
 @torch.no_grad()
 def test_the_rows_of_all_jobs_go_through_the_unet_at_once(
     bundle: Bundle, latents: list[Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    counts: list[int] = []
-    predict = bundle.unet.predict
-
-    def count(samples: Tensor, shifts: Tensor, context: Tensor) -> Tensor:
-        counts.append(len(samples))
-        return predict(samples, shifts, context)
-
-    monkeypatch.setattr(bundle.unet, "predict", count)
+    counts = counted(bundle, monkeypatch)
     calls = predicts(bundle, latents)
     assert [answer.shape for answer in bundle.answer(calls)] == [(call.rows, 4, 8, 6) for call in calls]
     assert counts == [6]
@@ -116,14 +122,7 @@ def test_with_exact_rows_every_call_is_as_large_and_no_bit_depends_on_company(
     checkpoint_of: Callable[[str], Path], latents: list[Tensor], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = replace(load(checkpoint_of("sd1"), dtype=dtype), exact_rows=4)
-    counts: list[int] = []
-    predict = bundle.unet.predict
-
-    def count(samples: Tensor, shifts: Tensor, context: Tensor) -> Tensor:
-        counts.append(len(samples))
-        return predict(samples, shifts, context)
-
-    monkeypatch.setattr(bundle.unet, "predict", count)
+    counts = counted(bundle, monkeypatch)
     calls = predicts(bundle, latents)
     together = bundle.answer(calls)
     alone = [bundle.answer([call])[0] for call in calls]

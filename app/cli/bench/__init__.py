@@ -52,7 +52,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "part", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}, all (default: all but {', '.join(LONG)})"
     )
-    parser.add_argument("--quick", action="store_true", help="fewer rounds; of all, what then takes five minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer rounds; of all, without the parts that know no quicker way"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them there, as SVG")
     add_settings(parser, ("checkpoint", "device", "dtype"))

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from app.cli.bench import Figure, own_folder
@@ -162,8 +163,6 @@ def _again(wish: Wish, seed: int) -> Wish:
 
 
 def _baseline(path: str, defaults: dict[str, Any], device: str) -> LockedDiffusers:
-    from pathlib import Path
-
     try:
         return LockedDiffusers(Path(path), defaults, device)
     except ImportError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Header, Query, Request
+from fastapi import APIRouter, Body, Depends, Header, Request
 from starlette.responses import JSONResponse, Response
 
-from app.services import canvas, gallery
+from app.services import canvas
 from app.services.errors import InvalidInput
 from app.services.request import JobRequest
 from app.services.views import CanvasView
@@ -24,7 +24,7 @@ from app.web.api.canvas_shapes import (
 )
 from app.web.api.requests import FILE_BODY, FileBody, require_json
 from app.web.api.shapes import BUSY, NOT_FOUND, REFUSED, Group
-from app.web.dependencies import CatalogueDep, Owner, StoreDep
+from app.web.dependencies import Before, CatalogueDep, Limit, Owner, StoreDep
 
 router = APIRouter(prefix="/api/canvases", tags=["canvases"])
 
@@ -49,12 +49,7 @@ Version = Annotated[int | None, Depends(_version)]
 
 
 @router.get("", response_model=Canvases, responses={422: NOT_FOUND[422]})
-def get_canvases(
-    store: StoreDep,
-    owner: Owner,
-    before: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=gallery.MAX_PAGE)] = 60,
-) -> Canvases:
+def get_canvases(store: StoreDep, owner: Owner, before: Before = None, limit: Limit = 60) -> Canvases:
     """List canvases, the one used last first."""
     page = canvas.page(store, owner, before, limit)
     return Canvases(canvases=[Canvas.of(view) for view in page.canvases], next=page.next)

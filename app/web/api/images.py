@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from app.services import gallery, upload
 from app.web.api.requests import FILE_BODY, FileBody
 from app.web.api.shapes import BUSY, NOT_FOUND, REFUSED, Image, ImagePage
-from app.web.dependencies import Owner, StoreDep
+from app.web.dependencies import Before, Limit, Owner, StoreDep
 
 router = APIRouter(prefix="/api/images", tags=["images"])
 
 
 @router.get("", response_model=ImagePage, responses={422: NOT_FOUND[422]})
-def get_images(
-    store: StoreDep,
-    owner: Owner,
-    before: Annotated[str | None, Query(description="`next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=gallery.MAX_PAGE)] = 60,
-) -> ImagePage:
+def get_images(store: StoreDep, owner: Owner, before: Before = None, limit: Limit = 60) -> ImagePage:
     """List images, newest first."""
     page = gallery.page(store, owner, before, limit)
     return ImagePage(images=[Image.of(view) for view in page.images], next=page.next)
