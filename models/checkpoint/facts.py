@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.checkpoint.card import Card, Defaults, PreviewFactors, read_json
 from models.checkpoint.diffusers_folder import DiffusersFolder
+from models.checkpoint.fit import check
 from models.checkpoint.headers import CheckpointError
 from models.checkpoint.layout import PARTS, Layout
 from models.checkpoint.single_file import SingleFile
@@ -77,6 +78,7 @@ def inspect(path: Path | str) -> CheckpointFacts:
     """Say what lies at `path`. Raises `CheckpointError` for anything but a whole checkpoint of a known kind."""
     found = layout_of(Path(path))
     config, card, dtypes = found.config, found.card, found.dtypes  # the last reads all headers
+    check(found)
     files = {file: None for part in PARTS for file in found.files(part)}  # in their order, each once
     return CheckpointFacts(
         name=found.name,

@@ -8,10 +8,12 @@ import torch
 
 from models.bundle import Bundle
 from models.checkpoint.facts import CheckpointError, CheckpointFacts, inspect, layout_of
+from models.checkpoint.fit import check
 from models.checkpoint.headers import fingerprint
 from models.checkpoint.layout import Layout
 from models.checkpoint.probe import probe
 from models.checkpoint.single_file import SingleFile
+from models.checkpoint.tokenizers import tokenizer_of
 from models.checkpoint.towers import tower_of
 from models.checkpoint.weights import network
 from models.schedule import Schedule
@@ -24,11 +26,11 @@ __all__ = ["CheckpointError", "CheckpointFacts", "inspect", "load"]
 def load(path: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Bundle:
     """Load a checkpoint. Raises `CheckpointError`, which names the file and the remedy."""
     files, device = layout_of(Path(path)), torch.device(device)
-    config = files.config
-    schedule = schedule_of(files)
-    text = tower_of(files, device, dtype)
-    unet = network(lambda: UNet(files.unet), files.weights("unet"), device, dtype, fitting=files.fitting)
-    vae = network(lambda: VAE(files.vae), files.weights("vae"), device, dtype, fitting=files.fitting)
+    config, schedule, tokenizer = files.config, schedule_of(files), tokenizer_of(files)
+    check(files)
+    text = tower_of(files, tokenizer, device, dtype)
+    unet = network(lambda: UNet(files.unet), files.weights("unet"), device, dtype)
+    vae = network(lambda: VAE(files.vae), files.weights("vae"), device, dtype)
     if files.prediction_type is None:
         schedule = schedule_of(files, probe(unet, text, device, dtype))
     return Bundle(

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from models.checkpoint.headers import CheckpointError
 from models.checkpoint.layout import Layout
 from models.checkpoint.single_file import SingleFile
-from models.checkpoint.tokenizers import tokenizer_of
 from models.checkpoint.weights import network
 from models.prompt import PromptError
 from models.text import TextTower, Tower, build_text_model
@@ -67,16 +65,14 @@ class OpenClipTower:
         return states
 
 
-def tower_of(files: Layout, device: torch.device, dtype: torch.dtype) -> Tower:
-    """Load the text encoder of a checkpoint, with its tokenizer. Raises `CheckpointError`."""
-    tokenizer = tokenizer_of(files)
+def tower_of(files: Layout, tokenizer: Tokenizer, device: torch.device, dtype: torch.dtype) -> Tower:
+    """Load the text encoder of a checkpoint. Raises `CheckpointError`."""
     config = {key: value for key, value in files.text_encoder.items() if key in READ}
     slots = files.weights("text_encoder")
     if isinstance(files, SingleFile) and files.has_open_clip:
-        tower = network(lambda: _open_clip(config), slots, device, dtype, fitting=files.fitting)
+        tower = network(lambda: _open_clip(config), slots, device, dtype)
         return OpenClipTower(_with_mask(tower, device, dtype), tokenizer)
-    _check(files, config)
-    model = network(lambda: build_text_model(config), slots, device, dtype, fitting=files.fitting)
+    model = network(lambda: build_text_model(config), slots, device, dtype)
     return TextTower(model, tokenizer)
 
 
@@ -99,17 +95,3 @@ def _with_mask(model: TextTransformer, device: torch.device, dtype: torch.dtype)
     """Give the model the causal mask, which is in no file and so was built without memory."""
     model.attn_mask = torch.full((model.num_pos, model.num_pos), -torch.inf, device=device, dtype=dtype).triu(1)
     return model
-
-
-def _check(files: Layout, config: Mapping[str, Any]) -> None:
-    """Raise `CheckpointError` for a configuration with which transformers could not build its model."""
-    place = f"{files.path}: {files.places['text_encoder']}"
-    for key in READ[:6]:
-        value = config.get(key, 1)
-        if type(value) is not int or value < 1:
-            raise CheckpointError(f"{place}: {key} must be a positive whole number, not {value!r}")
-    if config.get("hidden_act", "quick_gelu") not in ("quick_gelu", "gelu"):
-        raise CheckpointError(f"{place}: hidden_act is {config['hidden_act']!r}; known are quick_gelu and gelu")
-    width, heads = config.get("hidden_size", 512), config.get("num_attention_heads", 8)
-    if width % heads:
-        raise CheckpointError(f"{place}: num_attention_heads {heads} does not divide the hidden_size {width}")

@@ -6,6 +6,7 @@ networks and that of one tensor more. The copies are ours: a file that changes l
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +27,6 @@ DTYPES = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
-NAMED = 3  # tensors that an error message names
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -36,31 +36,27 @@ def network(
     slots: Mapping[str, Slot],
     device: torch.device,
     dtype: torch.dtype,
-    *,
-    fitting: str,
 ) -> Network:
-    """Build a network with the tensors of files. Raises `CheckpointError` unless they fit, which `fitting` words.
+    """Build a network with the tensors of files, which `fit.py` found to fit. Raises `CheckpointError`.
 
     Convolutions lie in memory with their channels last, which on a CPU saved 15 to 25 % of the embedded model's
     U-Net and VAE in float32.
     """
     with torch.device("meta"):
         built = build()
-    _compare(slots, built.state_dict(), fitting)
     built.load_state_dict(_copies(slots, device, dtype), assign=True)
     return built.train(False).requires_grad_(False)
 
 
 def _copies(slots: Mapping[str, Slot], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
-    copies, sums = {}, []
+    copies = {}
     in_order = sorted(slots.items(), key=lambda item: (item[1].file, item[1].begin))
     for file, group in groupby(in_order, key=lambda item: item[1].file):
         with _mapped(file) as view:
             for name, slot in group:
                 copies[name] = _copy(view, slot, device, dtype)
-                sums.append(copies[name].sum())  # of finite numbers finite, and quicker than looking
-    if sums and not bool(torch.stack(sums).isfinite().all()):
-        _blame(slots, copies, dtype)
+                if not _is_finite(copies[name]):
+                    raise _not_finite(slot, dtype)
     return copies
 
 
@@ -94,42 +90,15 @@ def _let_go(view: mmap.mmap, begin: int, end: int) -> None:
         view.madvise(mmap.MADV_DONTNEED, first, whole)
 
 
-def _compare(slots: Mapping[str, Slot], wanted: Mapping[str, Tensor], fitting: str) -> None:
-    """Raise `CheckpointError` unless both have the same tensors of the same shapes."""
-    files = sorted({slot.file for slot in slots.values()})
-    lacking = [key for key in wanted if key not in slots]
-    extra = [slot.key for key, slot in slots.items() if key not in wanted]
-    shapes = [
-        f"{slots[key].key} is {slots[key].shape} and not {tuple(tensor.shape)}"
-        for key, tensor in wanted.items()
-        if key in slots and slots[key].shape != tensor.shape
-    ]
-    formats = [f"{slot.key} in {slot.dtype}" for slot in slots.values() if slot.dtype not in DTYPES]
-    problems = (
-        (lacking, "lacks"),
-        (extra, "has unknown"),
-        (shapes, "has other shapes:"),
-        (formats, "has what are no weights:"),
-    )
-    text = "; ".join(f"{verb} {_some(names)}" for names, verb in problems if names)
-    if text:
-        name = files[0] if files else "the file"
-        raise CheckpointError(f"{name} does not fit {fitting.format(problems=text)}")
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether all values are finite numbers; so are they if their sum is, and that is known sooner."""
+    return math.isfinite(tensor.sum()) or bool(tensor.isfinite().all())
 
 
-def _blame(slots: Mapping[str, Slot], copies: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-    """Raise `CheckpointError` if tensors are not finite, or have become so in a number format too small for them."""
-    bad = [slots[name] for name, copy in copies.items() if not bool(copy.isfinite().all())]
-    if not bad:
-        return  # the sum of large numbers alone was too large
-    names = _some([slot.key for slot in bad])
+def _not_finite(slot: Slot, dtype: torch.dtype) -> CheckpointError:
+    """Say that a tensor is not finite, or has become so in a number format too small for it."""
     kind = str(dtype).removeprefix("torch.")
-    is_wider = dtype is torch.float16 and any(slot.dtype in ("F64", "F32", "BF16") for slot in bad)
+    is_wider = dtype is torch.float16 and slot.dtype in ("F64", "F32", "BF16")
     remedy = "choose --dtype bfloat16 or float32, or " if is_wider else ""
     where = f" in {kind}" if is_wider else ""
-    raise CheckpointError(f"{bad[0].file}: not all values of {names} are finite numbers{where}; {remedy}{AGAIN}")
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return CheckpointError(f"{slot.file}: not all values of {slot.key} are finite numbers{where}; {remedy}{AGAIN}")

@@ -20,6 +20,7 @@ from app.settings import Settings
 from tests.app.fake_engine import FakeEngine
 from tests.app.storing import migrated
 from tests.conftest import TINY_SCHEDULER, TINY_UNET, TINY_VAE
+from tests.hollow import write_hollow
 
 ADDRESS = "http://127.0.0.1:8000"
 PATIENCE_SECONDS = 20.0
@@ -36,23 +37,23 @@ def decode_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def bare_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint folder without a single weight: enough for the web, which only reads headers."""
+    """A checkpoint folder whose weights are zeros: enough for the web, which only reads headers."""
     folder = tmp_path_factory.mktemp("checkpoints") / "bare"
     jsons = {
         "model_index.json": {"_class_name": "StableDiffusionPipeline"},
         "unet/config.json": TINY_UNET,
         "vae/config.json": TINY_VAE,
-        "text_encoder/config.json": {"hidden_size": TINY_UNET["cross_attention_dim"]},
+        "text_encoder/config.json": {
+            "hidden_size": TINY_UNET["cross_attention_dim"],
+            "intermediate_size": 32,
+        },
         "scheduler/scheduler_config.json": TINY_SCHEDULER,
         "mezzotint.json": {"title": "Bare", "defaults": {"steps": 6, "guidance_scale": 3.0}},
     }
-    weights = ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model")
     for name, content in jsons.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content))
-    for name in weights:
-        (folder / f"{name}.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
-    return folder
+    return write_hollow(folder)
 
 
 @pytest.fixture(autouse=True)

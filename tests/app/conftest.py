@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from models.checkpoint.facts import WEIGHTS
 from tests.app.small_hub import SmallHub
 from tests.app.test_services_catalogue import CARD, checkpoint
 
@@ -42,8 +41,6 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 def repository_files(tmp_path: Path) -> dict[str, bytes]:
     """A whole checkpoint, and beside it all that repositories hold and we do not want."""
     folder = checkpoint(tmp_path / "source", CARD)
-    for name, size in zip(WEIGHTS, (100_000, 200, 300), strict=True):
-        (folder / name).write_bytes(_weights(size))
     found = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
     return found | EXTRA
 
@@ -52,8 +49,3 @@ def repository_files(tmp_path: Path) -> dict[str, bytes]:
 def served(repository_files: dict[str, bytes], patient: None) -> Iterator[SmallHub]:  # noqa: ARG001
     with SmallHub(repository_files) as server:
         yield server
-
-
-def _weights(size: int) -> bytes:
-    header = b'{"a":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (size, size)
-    return len(header).to_bytes(8, "little") + header + bytes(size)

@@ -1,4 +1,4 @@
-"""Which checkpoints are offered, their defaults and words, from folders whose weights hold nothing."""
+"""Which checkpoints are offered, their defaults and words, from folders whose weights are zeros."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from app.services.errors import InvalidInput, ServiceError
 from app.services.request import JobRequest
 from models.checkpoint.facts import WEIGHTS
 from tests.app.storing import settings
+from tests.hollow import write_hollow
 
 UNET: dict[str, Any] = {
     "in_channels": 4,
@@ -34,12 +35,12 @@ CARD = {
 
 
 def checkpoint(folder: Path, card: dict[str, Any] | None = None) -> Path:
-    """Make a checkpoint folder of which all but the weights is there."""
+    """Make a checkpoint folder of which all is there, but for what the weights are."""
     files = {
         "model_index.json": {"_class_name": "StableDiffusionPipeline"},
         "unet/config.json": UNET,
         "vae/config.json": VAE,
-        "text_encoder/config.json": {"hidden_size": 32},
+        "text_encoder/config.json": {"hidden_size": 32, "intermediate_size": 32},
         "scheduler/scheduler_config.json": {},
     }
     if card is not None:
@@ -47,9 +48,7 @@ def checkpoint(folder: Path, card: dict[str, Any] | None = None) -> Path:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content))
-    for name in WEIGHTS:
-        (folder / name).write_bytes((2).to_bytes(8, "little") + b"{}")
-    return folder
+    return write_hollow(folder)
 
 
 @pytest.fixture
@@ -105,6 +104,7 @@ def test_a_damaged_checkpoint_is_named_with_its_problem_and_stops_nothing_else(t
 def test_a_size_that_the_checkpoint_cannot_make_is_refused_with_one_that_it_can(tmp_path: Path) -> None:
     path = checkpoint(tmp_path / "coarse", CARD)
     (path / "vae/config.json").write_text(json.dumps(VAE | {"block_out_channels": [8, 8, 8, 8, 8]}))
+    write_hollow(path)
     coarse = Catalogue(settings(tmp_path, checkpoint=str(path)))
     asked = {"prompt": "a lake", "checkpoint": "coarse"}
 

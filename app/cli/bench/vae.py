@@ -65,9 +65,7 @@ def our_memory(path: Path) -> tuple[int, int]:
     from models.vae import VAE
 
     files, (latents, _) = layout_of(path), inputs()
-    vae = network(
-        lambda: VAE(files.vae), files.weights("vae"), torch.device("cpu"), torch.float32, fitting=files.fitting
-    )
+    vae = network(lambda: VAE(files.vae), files.weights("vae"), torch.device("cpu"), torch.float32)
     with torch.inference_mode():
         return peak_of(lambda: tiles.decode(vae, latents / files.vae.scaling_factor))
 
