@@ -167,6 +167,21 @@ def default_name(path: Path) -> str:
     return name if name != EMBEDDED else f"{EMBEDDED}-2"
 
 
+def public(text: str, name: str, path: Path) -> str:
+    """A sentence about the checkpoint at `path`, without where that lies, which is no visitor's business.
+
+    What is left of a path begins with the checkpoint's file or folder; with its name, for one of the hub.
+    """
+    places = {path.absolute(), path.resolve(), path}
+    if "@" in name:
+        for place in places:
+            text = text.replace(str(place), name)
+    folders = {f"{parent}/" for place in places for parent in place.parents if parent.name}
+    for folder in sorted(folders, key=len, reverse=True):
+        text = text.replace(folder, "")
+    return text
+
+
 def hub_file(settings: Settings) -> Path:
     """The file that says which checkpoints of the hub are here, whole."""
     return settings.data / "hub.json"

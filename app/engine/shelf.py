@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import structlog
 
 from app.engine.residency import Residency
-from app.places import EMBEDDED, default_name, embedded_path
+from app.places import EMBEDDED, default_name, embedded_path, public
+from models.checkpoint.facts import CheckpointError
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
@@ -41,7 +42,7 @@ class Loader(Protocol):
 
 @dataclass
 class Place:
-    """One checkpoint. `stamp` says what its files were when it was loaded, or found bad."""
+    """One checkpoint. `stamp` says what its files were when it was loaded, or found bad; `error` is for anybody."""
 
     path: Path
     state: State = "available"
@@ -110,23 +111,27 @@ class Shelf:
             return None if name in self._residency.yielding else place.bundle
 
     def describe(self) -> list[dict[str, Any]]:
-        """List name, state, error and bytes in memory of each, the first being the default."""
+        """List name, state, error and bytes in memory of each, the first being the default.
+
+        What was bad and has changed is available again.
+        """
         with self._lock:
-            return [
-                {
-                    "name": name,
-                    "state": place.state,
-                    "error": str(place.error) if place.error else None,
-                    "bytes": place.bytes if place.bundle is not None else 0,
-                    "fingerprint": place.bundle.fingerprint if place.bundle is not None else None,
-                }
-                for name, place in self._places.items()
-            ]
+            return [self._described(name, place) for name, place in self._places.items()]
 
     def memory(self) -> dict[str, int]:
         """Bytes that loaded checkpoints take, and may take."""
         with self._lock:
             return {"used": self._residency.used, "budget": self._residency.budget}
+
+    def _described(self, name: str, place: Place) -> dict[str, Any]:
+        is_bad = not self._is_loadable(name)
+        return {
+            "name": name,
+            "state": "available" if place.state == "failed" and not is_bad else place.state,
+            "error": str(place.error) if is_bad else None,
+            "bytes": place.bytes if place.bundle is not None else 0,
+            "fingerprint": place.bundle.fingerprint if place.bundle is not None else None,
+        }
 
     def _is_loadable(self, name: str) -> bool:
         place = self._places[name]
@@ -147,7 +152,7 @@ class Shelf:
         except Exception as error:
             log.exception("a checkpoint could not be loaded", checkpoint=name)
             with self._lock:
-                place.state, place.error, place.stamp = "failed", error.with_traceback(None), stamp
+                place.state, place.error, place.stamp = "failed", _public(error, name, place.path), stamp
                 if self._places[name] is place:
                     self._residency.left(name)
             return
@@ -183,6 +188,13 @@ def _named(argument: str) -> tuple[str, Path]:
     if separator and name and ("/" not in name or (path.startswith("/") and not name.startswith(("/", ".", "~")))):
         return name, Path(path).expanduser()
     return default_name(Path(argument).expanduser()), Path(argument).expanduser()
+
+
+def _public(error: Exception, name: str, path: Path) -> Exception:
+    """The same without what only the owner of the machine should know; the log has it whole."""
+    if isinstance(error, CheckpointError):
+        return CheckpointError(public(str(error), name, path))
+    return error.with_traceback(None)
 
 
 def _stamp(path: Path) -> Stamp:

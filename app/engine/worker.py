@@ -153,14 +153,15 @@ class Worker:
     def _step(self, engine: Engine) -> bool:
         while self._arrivals:
             engine.submit(self._arrivals.popleft())
-        did = engine.step()
-        if did and self._knees is not None:
-            self._knees.drop()
-        return did
+        if engine.running and self._knees is not None:
+            self._knees.drop()  # before the step: it may have the checkpoint that is measured leave the memory
+        return engine.step()
 
     def _measure(self) -> bool:
         """Go on looking for the best number of rows of one of the checkpoints that are loaded."""
         assert self._knees is not None
+        if self._engine is None or self._engine.running:
+            return False
         ready = (entry["name"] for entry in self._shelf.describe() if entry["state"] == "ready")
         bundles = (self._shelf.get(name) for name in ready)
         return any(self._knees.go_on(bundle) for bundle in bundles if bundle is not None)

@@ -234,14 +234,14 @@ class Catalogue:
         return entry
 
     def _arrived(self, name: str, path: Path) -> str | None:
-        """Take the default that was fetched. Returns what is wrong with it."""
+        """Take the default that was fetched. Returns what is wrong with it, for anybody."""
         entry = read(name, path)
         if entry.problem is None:
             with self._looking:
                 self._default = name, path
                 self._entries = {name: entry} | self._entries
             self._want_hashes()
-        return entry.problem
+        return entry.public_problem
 
     def _want_hashes(self) -> None:
         if self._is_started:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from app.places import public
+
 if TYPE_CHECKING:
     from models.checkpoint.facts import CheckpointFacts
 
@@ -47,7 +49,7 @@ class Entry:
         """The problem without where the checkpoint lies, which is no reader's business."""
         if self.problem is None:
             return None
-        text = self.problem.replace(f"{self.path.absolute().parent}/", "").replace(f"{self.path.parent}/", "")
+        text = public(self.problem, self.name, self.path)
         return f"{text}. {COPYING}" if self.is_fresh else text
 
 

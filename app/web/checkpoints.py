@@ -87,8 +87,7 @@ def _usable(catalogue: Catalogue, engine: EngineStatus) -> list[CheckpointView]:
         is_default = facts.name == default
         said = reported.get(facts.name, before if is_default else unknown)
         hashing = None if facts.sha256 else catalogue.hashing(facts.name)
-        error = said["error"].replace(f"{Path(facts.path).absolute().parent}/", "") if said["error"] else None
-        views.append(CheckpointView(facts, said["state"], error, is_default, said.get("bytes", 0), hashing))
+        views.append(CheckpointView(facts, said["state"], said["error"], is_default, said.get("bytes", 0), hashing))
     return views
 
 

@@ -16,6 +16,7 @@ from app.places import (
     hub_file,
     look,
     name_all,
+    public,
     short_name,
 )
 from app.settings import Settings
@@ -159,3 +160,30 @@ def test_one_of_the_hub_is_known_as_long_as_it_is_there(folder: Path) -> None:
 )
 def test_names_of_the_hub(text: str, name: HubName | None) -> None:
     assert HubName.parse(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("/m/sd 1/dreams is truncated; copy it again", "dreams is truncated; copy it again"),
+        ("/m/sd 1/dreams/unet/config.json is missing", "dreams/unet/config.json is missing"),
+        ("/m/sd 1/dreams is a VAE alone; give its folder, /m/sd 1", "dreams is a VAE alone; give its folder, sd 1"),
+        ("convert it: python3 -m app checkpoints convert /m/sd 1/dreams", None),
+        ("7/8 of dreams / nothing else", "7/8 of dreams / nothing else"),
+    ],
+)
+def test_a_sentence_for_visitors_does_not_say_where_a_checkpoint_lies(text: str, wanted: str | None) -> None:
+    said = public(text, "dreams", Path("/m/sd 1/dreams"))
+    assert said == (wanted or "convert it: python3 -m app checkpoints convert dreams")
+
+
+def test_one_of_the_hub_is_called_by_its_name_there() -> None:
+    name, place = f"org/name@{'0' * 40}", Path("/cache/models--org--name/snapshots") / ("0" * 40)
+    assert public(f"{place}/unet/config.json is missing", name, place) == f"{name}/unet/config.json is missing"
+
+
+def test_a_path_through_a_link_is_not_said_either(tmp_path: Path) -> None:
+    (tmp_path / "real/dreams").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    said = public(f"{tmp_path}/real/dreams/a is bad, {tmp_path}/link/dreams/b too", "dreams", tmp_path / "link/dreams")
+    assert said == "dreams/a is bad, dreams/b too"

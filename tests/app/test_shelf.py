@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import threading
+import weakref
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -161,7 +162,8 @@ def test_an_engine_whose_default_has_left_works_on(tiny_checkpoint: Path) -> Non
 def _tensor_bytes() -> int:
     """Bytes of all tensors that are reachable, or wait for the collector."""
     tensors = [item for item in gc.get_objects() if issubclass(type(item), torch.Tensor)]
-    return sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values())
+    places = {id(tensor) if tensor.is_mkldnn else tensor.data_ptr(): tensor.nbytes for tensor in tensors}
+    return sum(places.values())
 
 
 def test_a_bad_one_fails_its_jobs_and_is_tried_again_when_its_files_change(
@@ -170,13 +172,37 @@ def test_a_bad_one_fails_its_jobs_and_is_tried_again_when_its_files_change(
     bench = Bench(loader, paths, room=2)
     bad, good = bench.draw("bad", "a")
     assert isinstance(bad.last, Failed)
-    assert "take another one" in bad.last.message
+    assert bad.last.message == "bad is bad; take another one", "without where it lies"
     assert isinstance(good.last, Finished)
     bench.draw("bad")
     assert loader.loads.count("bad") == 1
+    assert said(bench, "bad") == ("failed", "bad is bad; take another one")
     (paths["bad"] / "weights").write_text("another content")
+    assert said(bench, "bad") == ("available", None)
     bench.draw("bad")
     assert loader.loads.count("bad") == 2
+
+
+def said(bench: Bench, name: str) -> tuple[str, str | None]:
+    """State and error of a checkpoint, as the shelf describes it."""
+    (found,) = (entry for entry in bench.shelf.describe() if entry["name"] == name)
+    return found["state"], found["error"]
+
+
+def test_one_that_is_being_measured_does_not_stay_for_that(tiny_checkpoint: Path) -> None:
+    worker = Worker({"a": tiny_checkpoint}, device="cpu", dtype="float32")
+    worker._prepare()
+    assert worker._wake.wait(PATIENCE_SECONDS), "it is loaded"
+    assert worker._measure(), "a search has begun"
+    measured = weakref.ref(worker._shelf.get("a").unet)  # type: ignore[union-attr]
+    waits = Heard(checkpoint="a", width=64, height=64, steps=1, guidance_scale=1)
+    worker.submit(waits.task)
+    worker._shelf.put("a", tiny_checkpoint.parent / "nowhere")  # what is known under its name is let go
+    assert worker._engine is not None
+    worker._step(worker._engine)
+    gc.collect()
+    assert measured() is None
+    assert not worker._measure(), "while a job waits nothing is measured"
 
 
 def test_one_whose_files_were_replaced_is_loaded_anew(loader: Loader, paths: dict[str, Path]) -> None:
