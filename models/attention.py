@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.convolution import Conv1x1
-from models.linear import Linear, linear_gelu, linear_times
+from models.linear import Linear, halves, linear, linear_gelu, linear_times, stacked
+from models.norm import GroupNorm
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -46,15 +47,22 @@ class Attention(nn.Module):
         self.to_v = Linear(context_channels, channels, bias=bias)
         self.to_out = nn.ModuleList([Linear(channels, channels)])
 
-    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
-        """Attend to what `remember` gave of a context; without one to x itself."""
-        k, v = (self.to_k(x), self.to_v(x)) if memory is None else memory.chunk(2, dim=-1)
-        q, k, v = (self._split(part) for part in (self.to_q(x), k, v))
+    def forward(self, x: Tensor, plus: Tensor, memory: Tensor | None = None) -> Tensor:
+        """Attend to what `remember` gave of a context, without one to x itself; `plus` (B, N, C) is added."""
+        q, k, v = (self._split(part) for part in self._parts(x, memory))
         if self.upcast and x.dtype is torch.float16:
             q, k, v = q.float(), k.float(), v.float()
         attended = attend(q, k, v).transpose(1, 2).flatten(2)  # (B, N, C)
-        out: Tensor = self.to_out[0](attended.to(x.dtype))
+        out: Tensor = self.to_out[0](attended.to(x.dtype), plus)
         return out
+
+    def _parts(self, x: Tensor, memory: Tensor | None) -> Sequence[Tensor]:
+        """Queries, keys and values, (B, N or T, C) each."""
+        if memory is not None:
+            return self.to_q(x), *memory.chunk(2, dim=-1)
+        layers = self.to_q, self.to_k, self.to_v
+        weight = stacked(x, [layer.weight for layer in layers]) if self.to_q.bias is None else None
+        return [layer(x) for layer in layers] if weight is None else linear(x, weight).chunk(3, dim=-1)
 
     def remember(self, context: Tensor) -> Tensor:
         """The keys and values of a context (B, T, D), side by side: (B, T, 2 C)."""
@@ -72,8 +80,8 @@ class GEGLU(nn.Module):
         self.proj = Linear(channels, 2 * hidden_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        (hidden, gate), biases = self.proj.weight.chunk(2), self.proj.bias.chunk(2)
-        return linear_times(x, hidden, biases[0], linear_gelu(x, gate, biases[1]))
+        hidden, gate = halves(self.proj.weight, self.proj.bias)
+        return linear_times(x, *hidden, linear_gelu(x, *gate))
 
 
 class FeedForward(nn.Module):
@@ -83,8 +91,9 @@ class FeedForward(nn.Module):
         super().__init__()
         self.net = nn.Sequential(GEGLU(channels, 4 * channels), nn.Identity(), Linear(4 * channels, channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.net(x)
+    def forward(self, x: Tensor, plus: Tensor) -> Tensor:
+        """Transform tokens (B, N, C); `plus`, of their shape, is added."""
+        out: Tensor = self.net[2](self.net[0](x), plus)
         return out
 
 
@@ -102,9 +111,9 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor) -> Tensor:
         """Transform tokens (B, N, C); `memory` is what the second attention remembers of the context."""
-        x = x + self.attn1(self.norm1(x))
-        x = x + self.attn2(self.norm2(x), memory)
-        out: Tensor = x + self.ff(self.norm3(x))
+        x = self.attn1(self.norm1(x), x)
+        x = self.attn2(self.norm2(x), x, memory)
+        out: Tensor = self.ff(self.norm3(x), x)
         return out
 
 
@@ -124,7 +133,7 @@ class SpatialTransformer(nn.Module):
     ) -> None:
         super().__init__()
         self.linear = linear
-        self.norm = nn.GroupNorm(groups, channels, eps=1e-6)
+        self.norm = GroupNorm(groups, channels, eps=1e-6)
         self.proj_in = Linear(channels, channels) if linear else Conv1x1(channels, channels)
         self.transformer_blocks = nn.ModuleList(
             TransformerBlock(channels, heads=heads, context_channels=context_channels, upcast=upcast)
@@ -139,7 +148,10 @@ class SpatialTransformer(nn.Module):
         for block in self.transformer_blocks:
             tokens = block(tokens, next(memories))
         size = (x.shape[2], x.shape[3])
-        return x + (_image(self.proj_out(tokens), size) if self.linear else self.proj_out(_image(tokens, size)))
+        if self.linear:
+            return _image(self.proj_out(tokens, _tokens(x)), size)
+        out: Tensor = self.proj_out(_image(tokens, size), x)
+        return out
 
 
 class ImageAttention(Attention):
@@ -147,11 +159,11 @@ class ImageAttention(Attention):
 
     def __init__(self, channels: int, *, groups: int, eps: float) -> None:
         super().__init__(channels, heads=1, bias=True)
-        self.group_norm = nn.GroupNorm(groups, channels, eps=eps)
+        self.group_norm = GroupNorm(groups, channels, eps=eps)
 
-    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
-        attended = super().forward(_tokens(self.group_norm(x)), memory)
-        return x + _image(attended, (x.shape[2], x.shape[3]))
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        attended = super().forward(_tokens(self.group_norm(x)), _tokens(x))
+        return _image(attended, (x.shape[2], x.shape[3]))
 
 
 def _tokens(x: Tensor) -> Tensor:

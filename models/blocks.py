@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.convolution import Conv1x1, Conv3x3
-from models.norm import GroupNorm
+from models.convolution import Conv1x1, Conv3x3, Convolution
+from models.norm import GroupNorm, bent
 
 
 class ResnetBlock(nn.Module):
@@ -28,10 +28,11 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
         """Transform x (B, C, h, w); `shift` is (B, out_channels)."""
-        hidden = self.conv1(F.silu(self.norm1(x)), shift)
-        hidden = self.conv2(F.silu(self.norm2(hidden)))
-        out: Tensor = hidden + x if self.conv_shortcut is None else self.conv_shortcut(x, plus=hidden)
-        return out
+        hidden = self.conv1(bent(self.norm1(x)), shift)
+        hidden = bent(self.norm2(hidden))
+        if self.conv_shortcut is None:
+            return self.conv2(hidden, plus=x)  # type: ignore[no-any-return]
+        return self.conv_shortcut(x, plus=self.conv2(hidden))  # type: ignore[no-any-return]
 
 
 class Downsample(nn.Module):
@@ -41,7 +42,7 @@ class Downsample(nn.Module):
         super().__init__()
         self.padding = padding
         self.padding_mode = "constant"
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=padding)
+        self.conv = Convolution(channels, channels, 3, stride=2, padding=padding)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.padding == 0:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any, assert_never
 
 import torch
@@ -149,7 +150,8 @@ class Bundle:
         if count == 1:
             return [[0, 0]]
         parts = math.ceil(count / (MAX_ROWS_A_THREAD * torch.get_num_threads()))
-        return [part.tolist() for part in torch.arange(count).tensor_split(parts)]
+        edges = [-(-count * part // parts) for part in range(parts + 1)]  # the first parts are the larger ones
+        return [list(range(*span)) for span in pairwise(edges)]
 
     @cached_property
     def _memory(self) -> Remembered:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models import winograd
-from models.linear import is_plain, linear, linear_plus
+from models.linear import flat, is_plain, linear, linear_plus
+from models.packed import for_convolution, is_small
 
 LEAST_CHANNELS = 128  # on both sides; with fewer Winograd's transforms cost more than they save
 LEAST_WORK = 2**22  # channels times channels times tiles, likewise
@@ -23,7 +24,24 @@ GATHERED_CHANNELS = 512  # on both sides, from which on neighbourhoods are gathe
 MAX_GATHERED = 100  # pixels of a picture
 
 
-class Conv3x3(nn.Conv2d):
+class Convolution(nn.Conv2d):
+    """A convolution of square kernels by torch's way, with small weights kept in oneDNN's order."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self._is_small(x):
+            return super().forward(x)
+        padding, stride = int(self.padding[0]), self.stride[0]
+        weight = for_convolution(self.weight, (x.shape[2], x.shape[3]), stride=stride, padding=padding)
+        ask = torch.ops.mkldnn._convolution_pointwise.default
+        found: Tensor = ask(x, weight, self.bias, [padding] * 2, [stride] * 2, [1, 1], 1, "none", [], "")
+        return found
+
+    def _is_small(self, x: Tensor) -> bool:
+        is_usual = self.padding_mode == "zeros" and x.dtype is torch.float32
+        return is_usual and is_small(self.weight.numel(), x.shape[2] * x.shape[3]) and is_plain(x, self.weight)
+
+
+class Conv3x3(Convolution):
     """A 3x3 convolution of stride 1 that keeps the size."""
 
     bias: Tensor
@@ -31,13 +49,15 @@ class Conv3x3(nn.Conv2d):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1)
 
-    def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
-        """Convolve x (B, C, h, w); `shift` (B, K) is added to each picture's channels."""
+    def forward(self, x: Tensor, shift: Tensor | None = None, plus: Tensor | None = None) -> Tensor:
+        """Convolve x (B, C, h, w); `shift` (B, K), to each picture's channels, and `plus` (B, K, h, w) are added."""
         way = _way(x, self.weight, x.shape[2], x.shape[3])
         if way is not None:
-            return way(x, self.weight, self.bias if shift is None else self.bias + shift, edges=self.padding_mode)
-        found: Tensor = super().forward(x)
-        return found if shift is None else found + shift[:, :, None, None]
+            found = way(x, self.weight, self.bias if shift is None else self.bias + shift, edges=self.padding_mode)
+        else:
+            found = super().forward(x)
+            found = found if shift is None else _sum(found, shift[:, :, None, None])
+        return found if plus is None else _sum(found, plus)
 
     def doubled(self, x: Tensor) -> Tensor:
         """Convolve x enlarged to twice its size by nearest neighbour."""
@@ -56,10 +76,15 @@ class Conv1x1(nn.Conv2d):
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         """Convolve x (B, C, h, w); `plus` (B, K, h, w) is added to the answer."""
-        pixels, weight = x.permute(0, 2, 3, 1), self.weight[:, :, 0, 0]
+        pixels, weight = x.permute(0, 2, 3, 1), flat(self.weight)
         if plus is None:
             return linear(pixels, weight, self.bias).permute(0, 3, 1, 2)
         return linear_plus(pixels, weight, self.bias, plus.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def _sum(own: Tensor, other: Tensor) -> Tensor:
+    """Their sum, in the memory of the first, which nobody else has, where gradients need it no more."""
+    return own + other if torch.is_grad_enabled() else own.add_(other)
 
 
 def _way(x: Tensor, weight: Tensor, height: int, width: int) -> Callable[..., Tensor] | None:

@@ -6,11 +6,15 @@ On a CPU, where nobody asks for gradients, oneDNN's products take 0.83 of the ti
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from models.packed import for_linear, is_small, kept
 
 
 def is_plain(x: Tensor, weight: Tensor) -> bool:
@@ -31,7 +35,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x (..., C) times `weight` (K, C), with `bias` (K,) added."""
     if not is_plain(x, weight):
         return F.linear(x, weight, bias)
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    found: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, _ordered(x, weight), bias, "none", [], "")
     return found
 
 
@@ -39,7 +43,7 @@ def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     """Return the GELU of a linear layer's answer."""
     if not is_plain(x, weight):
         return F.gelu(F.linear(x, weight, bias))
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "gelu", [], "none")
+    found: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, _ordered(x, weight), bias, "gelu", [], "none")
     return found
 
 
@@ -47,7 +51,7 @@ def linear_times(x: Tensor, weight: Tensor, bias: Tensor | None, other: Tensor) 
     """Return a linear layer's answer times `other`, of the same shape."""
     if not is_plain(x, weight):
         return F.linear(x, weight, bias) * other
-    found: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, weight, bias, "mul")
+    found: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, _ordered(x, weight), bias, "mul")
     return found
 
 
@@ -55,12 +59,49 @@ def linear_plus(x: Tensor, weight: Tensor, bias: Tensor | None, other: Tensor) -
     """Return a linear layer's answer plus `other`, of the same shape."""
     if not is_plain(x, weight):
         return F.linear(x, weight, bias) + other
-    found: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, weight, bias, "add")
+    found: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, _ordered(x, weight), bias, "add")
     return found
+
+
+def flat(weight: Tensor) -> Tensor:
+    """The weight (K, C) of a 1x1 convolution's (K, C, 1, 1); the same tensor again without gradients."""
+    if torch.is_grad_enabled():
+        return weight[:, :, 0, 0]
+    return kept(weight, "flat", lambda: weight.detach()[:, :, 0, 0])
+
+
+def halves(weight: Tensor, bias: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """The two halves of a layer's outputs, (weight, bias) each; the same tensors again without gradients."""
+    if torch.is_grad_enabled():
+        return _halved(weight, bias)
+    return kept(weight, "halves", lambda: _halved(weight.detach(), bias.detach()), bias)
+
+
+def _halved(weight: Tensor, bias: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    (first, second), (one, other) = weight.chunk(2), bias.chunk(2)
+    return (first, one), (second, other)
+
+
+def _ordered(x: Tensor, weight: Tensor) -> Tensor:
+    """The weight in oneDNN's order where that is worth keeping."""
+    return for_linear(weight, math.prod(x.shape[1:-1])) if x.dtype is torch.float32 and x.dim() > 2 else weight
+
+
+def stacked(x: Tensor, weights: Sequence[Tensor]) -> Tensor | None:
+    """Several small weights over each other, one product for x (B, N, C) then; None where that hardly pays."""
+    first, *others = weights
+    if len({weight.shape for weight in weights}) > 1 or not is_plain(x, first):
+        return None
+    if not is_small(len(weights) * first.numel(), x.shape[1]):
+        return None
+    return kept(first, "stacked", lambda: torch.cat([weight.detach() for weight in weights]), *others)
 
 
 class Linear(nn.Linear):
     """A linear layer by whichever way is quickest here."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.weight, self.bias)
+    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        """Transform x (..., C); `plus` (..., K) is added to the answer."""
+        if plus is None:
+            return linear(x, self.weight, self.bias)
+        return linear_plus(x, self.weight, self.bias, plus)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 LARGE = 128 * 128  # positions from which on torch's sum over a map that is channels last is off by more than 1e-6
+
+
+def bent(x: Tensor) -> Tensor:
+    """The SiLU of x, in its memory, which nobody else has, where gradients need it no more."""
+    return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
 class GroupNorm(nn.GroupNorm):
@@ -19,7 +25,7 @@ class GroupNorm(nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x (B, C, h, w); each row alone, so that no bit depends on the others."""
         if not self._is_rounded_badly(x):
-            return super().forward(x)
+            return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
         rows = [self._by_channels(row) for row in torch.split(x, 1)]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 

@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from models.attention import Attention, SpatialTransformer, TransformerBlock
 from models.blocks import Downsample, ResnetBlock, Upsample
 from models.config import ATTENTION_DOWN, ATTENTION_UP, UNetConfig
+from models.convolution import Convolution
+from models.norm import GroupNorm, bent
 
 MAX_PERIOD = 10_000
 
@@ -28,13 +30,13 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         channels = config.block_out_channels
-        self.conv_in = nn.Conv2d(config.in_channels, channels[0], 3, padding=1)
+        self.conv_in = Convolution(config.in_channels, channels[0], 3, padding=1)
         self.time_embedding = TimeEmbedding(config)
         self.down_blocks = nn.ModuleList(DownBlock(config, level) for level in range(len(channels)))
         self.mid_block = MidBlock(config)
         self.up_blocks = nn.ModuleList(UpBlock(config, level) for level in reversed(range(len(channels))))
-        self.conv_norm_out = nn.GroupNorm(config.norm_num_groups, channels[0], eps=config.norm_eps)
-        self.conv_out = nn.Conv2d(channels[0], config.out_channels, 3, padding=1)
+        self.conv_norm_out = GroupNorm(config.norm_num_groups, channels[0], eps=config.norm_eps)
+        self.conv_out = Convolution(channels[0], config.out_channels, 3, padding=1)
 
     def forward(self, sample: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
         return self.predict(sample, self.shifts(timestep), self.remember(context))
@@ -68,7 +70,7 @@ class UNet(nn.Module):
         x = self.mid_block(x, unused, memories)
         for block in self.up_blocks:
             x = block(x, unused, memories, skips)
-        prediction: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
+        prediction: Tensor = self.conv_out(bent(self.conv_norm_out(x)))
         return prediction
 
     @cached_property

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from models.attention import ImageAttention
 from models.blocks import Downsample, ResnetBlock, Upsample
 from models.config import VAEConfig
-from models.norm import GroupNorm
+from models.convolution import Convolution
+from models.norm import GroupNorm, bent
 
 EPS = 1e-6
 MIN_LOGVAR, MAX_LOGVAR = -30.0, 20.0
@@ -63,11 +64,11 @@ class Encoder(nn.Module):
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         channels, groups = config.block_out_channels, config.norm_num_groups
-        self.conv_in = nn.Conv2d(config.in_channels, channels[0], 3, padding=1)
+        self.conv_in = Convolution(config.in_channels, channels[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(EncoderBlock(config, level) for level in range(len(channels)))
         self.mid_block = MidBlock(channels[-1], groups=groups)
         self.conv_norm_out = GroupNorm(groups, channels[-1], eps=EPS)
-        self.conv_out = nn.Conv2d(channels[-1], 2 * config.latent_channels, 3, padding=1)
+        self.conv_out = Convolution(channels[-1], 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bottom(self.descend(x))
@@ -82,7 +83,7 @@ class Encoder(nn.Module):
     def bottom(self, x: Tensor) -> Tensor:
         """The rest, at the size of latents, whose attention looks at all of the picture."""
         x = self.mid_block(x)
-        moments: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
+        moments: Tensor = self.conv_out(bent(self.conv_norm_out(x)))
         return moments
 
 
@@ -92,11 +93,11 @@ class Decoder(nn.Module):
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         channels, groups = config.block_out_channels, config.norm_num_groups
-        self.conv_in = nn.Conv2d(config.latent_channels, channels[-1], 3, padding=1)
+        self.conv_in = Convolution(config.latent_channels, channels[-1], 3, padding=1)
         self.up_blocks = nn.ModuleList(DecoderBlock(config, level) for level in reversed(range(len(channels))))
         self.mid_block = MidBlock(channels[-1], groups=groups)
         self.conv_norm_out = GroupNorm(groups, channels[0], eps=EPS)
-        self.conv_out = nn.Conv2d(channels[0], config.out_channels, 3, padding=1)
+        self.conv_out = Convolution(channels[0], config.out_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.climb(self.bottom(x))
@@ -114,7 +115,7 @@ class Decoder(nn.Module):
 
     def head(self, x: Tensor) -> Tensor:
         """The last layer."""
-        pixels: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
+        pixels: Tensor = self.conv_out(bent(self.conv_norm_out(x)))
         return pixels
 
 
