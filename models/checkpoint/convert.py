@@ -11,7 +11,8 @@ from pathlib import Path
 import models
 from models.checkpoint.headers import CheckpointError, is_pickle, read_header
 
-SECONDS = 1800  # for a file of several gigabytes on a slow disk
+SECONDS = 300  # for the start of torch on a very busy machine
+BYTES_A_SECOND = 5_000_000  # of a slow disk, that is read and written
 NEW_STEMS = {"pytorch_model": "model"}  # what transformers calls the same weights in the other format
 
 
@@ -57,16 +58,24 @@ def _check(file: Path) -> None:
 
 
 def _run(file: Path, part: Path) -> None:
+    seconds = SECONDS + file.stat().st_size // BYTES_A_SECOND
     root = Path(next(iter(models.__path__))).resolve().parent
     command = [sys.executable, "-m", "models.checkpoint.unpickle", str(file.resolve()), str(part.resolve())]
     try:
         child = subprocess.run(
-            command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False
+            command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
-        raise CheckpointError(f"{file} was not converted within {SECONDS} seconds; try it on a faster disk") from None
+        why = f"{file} was not converted within {seconds} seconds"
+        raise CheckpointError(f"{why}; give another copy, or try it on a faster machine") from None
     if child.returncode:
-        last = child.stderr.strip().splitlines()[-1:] or [f"the process ended with {child.returncode}"]
+        last = child.stderr.strip().splitlines()[-1:] or [_end(child.returncode)]
         raise CheckpointError(f"{file} cannot be converted: {last[0].replace(f'{file.resolve()} ', 'it ')}")
     with part.open("rb") as stream:
         os.fsync(stream.fileno())
+
+
+def _end(code: int) -> str:
+    """Say how a process ended that said nothing."""
+    how = f"by signal {-code}, as where memory runs out" if code < 0 else f"with {code}"
+    return f"its process ended {how}; give another copy, or try it where there is more memory"

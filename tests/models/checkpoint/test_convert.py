@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from types import ModuleType
@@ -18,9 +19,11 @@ from safetensors.torch import load_file
 from models.checkpoint.convert import convert, target_of
 from models.checkpoint.facts import CheckpointError, inspect
 from models.checkpoint.headers import missing
-from models.checkpoint.unpickle import RefusedError, flat, read
+from models.checkpoint.unpickle import MAX_DEPTH, RefusedError, check_archive, check_tensors, flat, read
 from tests.models.checkpoint.conftest import family
 from tests.reference.families import original
+
+LINUX = sys.platform == "linux"
 
 
 class Spiteful:
@@ -112,6 +115,55 @@ def test_it_refuses_what_is_no_pickle(tmp_path: Path, content: bytes) -> None:
         convert(file)
 
 
+def test_an_archive_that_unpacks_to_much_more_than_it_is_is_not_unpacked(tmp_path: Path) -> None:
+    file = tmp_path / "bomb.ckpt"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("archive/data.pkl", "archive/data/0"):
+            archive.writestr(name, bytes(2**20))
+    with pytest.raises(RefusedError, match=r"would unpack to 2,097,152 bytes, .* give another copy"):
+        check_archive(file, file.stat().st_size)
+
+
+def test_tensors_that_are_larger_than_their_file_are_not_written(tmp_path: Path) -> None:
+    file = tmp_path / "wide.ckpt"
+    torch.save({"state_dict": {"a": torch.zeros(1).expand(10**6, 10**6)}}, file)
+    with pytest.raises(RefusedError, match=r"would take 4,000,000,000,000 bytes, which are not in it"):
+        check_tensors(dict(flat(read(file))), file, file.stat().st_size)
+
+
+def test_containers_that_hold_each_other_many_times_are_not_walked_to_their_end() -> None:
+    content: dict[str, Any] = {f"n{index}": index for index in range(1000)}
+    for _ in range(MAX_DEPTH):
+        content = dict.fromkeys((f"n{index}" for index in range(1000)), content)  # a thousand to the fifth
+    with pytest.raises(RefusedError, match="holds more than 100,000 entries"):
+        dict(flat(content))
+
+
+class Greedy:
+    """Asks for a hundred gigabytes, by means that `weights_only` allows."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bytearray, (100 * 2**30,)
+
+
+def test_what_asks_for_too_much_memory_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "greedy.ckpt"
+    torch.save({"a": torch.zeros(1), "b": Greedy()}, file)
+    with pytest.raises(CheckpointError) as refused:
+        convert(file)
+    assert str(refused.value).startswith(f"{file} cannot be converted: it asks for more memory than")
+    assert [path.name for path in tmp_path.iterdir()] == ["greedy.ckpt"]
+
+
+def test_what_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.checkpoint.convert.SECONDS", 0)
+    file = tmp_path / "slow.ckpt"
+    torch.save({"a": torch.zeros(1)}, file)
+    with pytest.raises(CheckpointError, match=r"slow\.ckpt was not converted within 0 seconds; give another copy"):
+        convert(file)
+    assert [path.name for path in tmp_path.iterdir()] == ["slow.ckpt"]
+
+
 def test_only_tensors_are_taken() -> None:
     weight = torch.ones(1)
     content = {"epoch": 3, "nested": {"weight": weight}, "a b": weight, 7: {"x": weight}, "list": [weight]}
@@ -124,6 +176,9 @@ DEEDS = (
     "import subprocess; subprocess.run(['true'])",
     "open('never', 'w')",
     "import os; os.open('never', os.O_CREAT | os.O_WRONLY)",
+    "import os; os.remove('x')",
+    "import os; os.mkdir('never')",
+    "import os; os.rename('x', 'never')",
 )
 
 
@@ -148,10 +203,14 @@ for deed in {DEEDS!r}:
 def test_the_child_process_has_limits() -> None:
     code = (
         "from models.checkpoint import unpickle; unpickle.limit_memory(10**9)\n"
-        "import resource; print(resource.getrlimit(resource.RLIMIT_AS)[0], resource.getrlimit(resource.RLIMIT_CORE)[0])"
+        "from resource import RLIMIT_AS, RLIMIT_CORE, getrlimit\n"
+        "print(getrlimit(RLIMIT_AS)[0], getrlimit(RLIMIT_CORE)[0])\n"
+        "unpickle.limit_own_memory(2**28); half = bytearray(2**27)\n"
+        "try: bytearray(2**28)\n"
+        "except MemoryError: print('no more')\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == [str(16 * 2**30 + 4 * 10**9), "0"]
+    assert ran.stdout.split() == [str(16 * 2**30 + 4 * 10**9), "0", *(["no", "more"] if LINUX else [])]
 
 
 def test_the_refusal_to_open_a_pickle_names_this_command(tmp_path: Path) -> None:
