@@ -207,6 +207,16 @@ def test_the_decoder_begins_as_their_inverse(principal: Principal, vae: VAE) -> 
     assert (decoded - pixels).square().mean() < 1.1 * (wanted - pixels).square().mean()
 
 
+def test_where_a_star_may_stand_the_decoder_should_not_paint_plain_sky() -> None:
+    sky = torch.full((4, 3, 32, 32), -0.7)
+    truths = sky.clone()
+    for truth, (top, left) in zip(truths, ((4, 4), (4, 22), (22, 4), (22, 22)), strict=True):
+        truth[:, top : top + 4, left : left + 4] = 0.9
+    hints = sky + 0.25 * (truths - sky).sum(0)  # one star, and no knowing in which of four places
+    assert decoder.reconstruction_loss(hints, truths) < decoder.reconstruction_loss(sky, truths)
+    assert decoder.reconstruction_loss(truths, truths) == 0
+
+
 def test_the_first_latent_is_the_coarsest(principal: Principal) -> None:
     latent = principal.encode(to_pixels(np.stack([picture_of(number) for number in range(40)])))
     deviation = latent.std(dim=(0, 2, 3))
