@@ -1,5 +1,8 @@
 """SHA-256 of checkpoint files, made in the background by a thread that gives way to all others, and remembered.
 
+The lowest priority is not enough for that: where Linux shares processors between sessions first, the engine, which has
+one of its own, would have to share with us. So the thread also rests for many times as long as it had to wait.
+
 The hash of a single file is what other programs know a checkpoint by; that of a folder is of its U-Net's first file.
 """
 
@@ -10,14 +13,17 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import structlog
 
-CHUNK = 1 << 20  # bytes; hashlib lets other threads work meanwhile
+CHUNK = 4 << 20  # bytes; hashlib lets other threads work meanwhile
+REST = 20.0  # times as long as others held the processor while a chunk was hashed
+MOST_REST_SECONDS = 0.5
 LOWEST_PRIORITY = 19
 START_SECONDS = 3.0  # that the rest of the program has for its own start
 
@@ -121,16 +127,24 @@ class Hashes:
         digest, done = hashlib.sha256(), 0
         with file.open("rb", buffering=0) as stream:
             while (chunk := stream.read(CHUNK)) and not self._is_closing:
-                digest.update(chunk)
+                waited = _seconds_waited(digest.update, chunk)
                 done += len(chunk)
                 with self._lock:
                     self._progress[file] = done / max(1, before[0])
+                    self._lock.wait_for(lambda: self._is_closing, min(REST * waited, MOST_REST_SECONDS))
         if self._is_closing or _stamp(file) != before:
             return
         with self._lock:
             self._known[str(file)] = Known(*before, digest.hexdigest())
             content = {path: asdict(known) for path, known in self._known.items()}
         write_whole(self._memory, json.dumps(content, indent=1))
+
+
+def _seconds_waited(work: Callable[[bytes], None], chunk: bytes) -> float:
+    """How long others held the processor while this thread worked."""
+    began, used = time.perf_counter(), time.thread_time()
+    work(chunk)
+    return max(0.0, time.perf_counter() - began - (time.thread_time() - used))
 
 
 def _stamp(file: Path) -> tuple[int, int]:

@@ -7,7 +7,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -236,3 +237,30 @@ def test_closing_does_not_wait_for_the_end_of_a_large_file(tmp_path: Path, monke
     found.close()
     assert time.monotonic() - began < 5
     assert not (tmp_path / "hashes.json").exists()
+
+
+def test_hashing_rests_while_others_want_the_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    did = threading.Event()
+
+    def waited(work: Callable[[bytes], None], chunk: bytes) -> float:
+        work(chunk)
+        did.set()
+        return 1000.0
+
+    changes = {"START_SECONDS": 0.0, "CHUNK": 10, "MOST_REST_SECONDS": 3600.0, "_seconds_waited": waited}
+    for name, value in changes.items():
+        monkeypatch.setattr(hashes, name, value)
+    (tmp_path / "weights").write_bytes(bytes(100))
+    made = Hashes(tmp_path / "hashes.json")
+    made.want([tmp_path / "weights"])
+    assert did.wait(20)
+    made.close()  # ends the rest of an hour
+    assert made.get(tmp_path / "weights") is None
+
+
+def test_what_others_had_of_the_processor_is_what_was_not_spent_on_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent = iter([0.0, 0.5])
+    passed = iter([10.0, 12.5])
+    clocks = types.SimpleNamespace(thread_time=lambda: next(spent), perf_counter=lambda: next(passed))
+    monkeypatch.setattr(hashes, "time", clocks)
+    assert hashes._seconds_waited(lambda chunk: None, b"") == 2.0  # noqa: ARG005
