@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +97,28 @@ class FeedForward(nn.Module):
         return out
 
 
+class Context:
+    """What the transformers remember of a call's prompts, one after another, and whose rows are of one picture.
+
+    `of_pictures` (B,) says of which picture each row is. Until the first look at a prompt, rows of one picture are
+    equal, and only the pictures are asked for; from there on what comes of those before is spread over the rows.
+    """
+
+    def __init__(self, memories: Iterable[Tensor], of_pictures: Tensor | None = None) -> None:
+        self._memories, self._of_pictures = iter(memories), of_pictures
+
+    def __next__(self) -> Tensor:
+        return next(self._memories)
+
+    def spread(self, x: Tensor, like: Tensor) -> Tensor:
+        """Return x with as many rows as `like`."""
+        if self._of_pictures is None or len(x) == len(like):
+            return x
+        if x.dim() != 4 or x.is_contiguous():
+            return x.index_select(0, self._of_pictures)
+        return x.permute(0, 2, 3, 1).index_select(0, self._of_pictures).permute(0, 3, 1, 2)  # the channels stay last
+
+
 class TransformerBlock(nn.Module):
     """Self-attention, cross-attention and feed-forward, each normalised before and added after."""
 
@@ -109,9 +131,10 @@ class TransformerBlock(nn.Module):
         self.norm3 = nn.LayerNorm(channels)
         self.ff = FeedForward(channels)
 
-    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
-        """Transform tokens (B, N, C); `memory` is what the second attention remembers of the context."""
-        x = self.attn1(self.norm1(x), x)
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """Transform tokens (B, N, C), taking what the second attention remembers of the context."""
+        memory = next(context)
+        x = context.spread(self.attn1(self.norm1(x), x), memory)
         x = self.attn2(self.norm2(x), x, memory)
         out: Tensor = self.ff(self.norm3(x), x)
         return out
@@ -141,13 +164,13 @@ class SpatialTransformer(nn.Module):
         )
         self.proj_out = Linear(channels, channels) if linear else Conv1x1(channels, channels)
 
-    def forward(self, x: Tensor, memories: Iterator[Tensor]) -> Tensor:
-        """Transform x (B, C, h, w), taking one of `memories` for each block."""
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """Transform x (B, C, h, w), taking one memory of the context for each block."""
         hidden: Tensor = self.norm(x)
         tokens = self.proj_in(_tokens(hidden)) if self.linear else _tokens(self.proj_in(hidden))
         for block in self.transformer_blocks:
-            tokens = block(tokens, next(memories))
-        size = (x.shape[2], x.shape[3])
+            tokens = block(tokens, context)
+        x, size = context.spread(x, tokens), (x.shape[2], x.shape[3])
         if self.linear:
             return _image(self.proj_out(tokens, _tokens(x)), size)
         out: Tensor = self.proj_out(_image(tokens, size), x)
@@ -171,4 +194,4 @@ def _tokens(x: Tensor) -> Tensor:
 
 
 def _image(tokens: Tensor, size: tuple[int, int]) -> Tensor:
-    return tokens.transpose(1, 2).reshape(tokens.shape[0], -1, *size)  # (B, h*w, C) -> (B, C, h, w)
+    return tokens.view(len(tokens), *size, -1).permute(0, 3, 1, 2)  # (B, h*w, C) -> (B, C, h, w), channels last

@@ -22,6 +22,7 @@ from models.calls import Call, Decode, Encode, EncodeImage, Predict
 from models.config import BundleConfig, VAEConfig
 from models.cost import Costs
 from models.emphasis import weigh
+from models.packed import is_small
 from models.remembered import Remembered
 from models.schedule import Schedule
 from models.text import Tower
@@ -116,31 +117,49 @@ class Bundle:
         return lru_cache(maxsize=REMEMBERED_CHUNKS)(states)
 
     def _predict(self, calls: list[Predict]) -> list[Tensor]:
-        rows = [call.rows for call in calls]
-        samples = self._inward(torch.cat([_input(call).expand(call.rows, -1, -1, -1) for call in calls]))
-        shifts = torch.cat([self._shifts(call.timestep) for call in calls for _ in call.conds])
-        memory = torch.cat([self._memory(cond) for call in calls for cond in call.conds])
-        unet = self._wrapped_unet if calls[0].tiling else self.unet
-        prediction = self._unet_rows(unet, samples, shifts, memory)
-        return list(torch.split(prediction.to("cpu", torch.float32), rows))
-
-    def _unet_rows(self, unet: UNet, samples: Tensor, shifts: Tensor, memory: Tensor) -> Tensor:
         """Ask the U-Net in such numbers of rows that on a CPU no row's bits depend on how many there are.
 
-        oneDNN (torch 2.13, AVX-512) rounds a lone row, and 16 rows or more a thread, differently from all numbers
-        between. So one row is asked twice over, and many in several calls.
+        oneDNN (torch 2.13, AVX-512) rounds 16 rows or more a thread, and a lone one of a large network, differently
+        from all numbers between. So such a row is asked twice over, and many in several calls.
         """
+        owners = [place for place, call in enumerate(calls) for _ in call.conds]
+        memories = [self._memory(cond) for call in calls for cond in call.conds]
+        small = self._is_small(calls[0])
         groups = [
-            unet.predict(*(_taken(part, places) for part in (samples, shifts, memory)))
-            for places in self._groups(len(samples))
+            self._ask([calls[owners[row]] for row in rows], [memories[row] for row in rows], small=small)
+            for rows in self._groups(len(owners), small=small)
         ]
-        return torch.cat(groups)[: len(samples)]
+        prediction = (groups[0] if len(groups) == 1 else torch.cat(groups))[: len(owners)]
+        return list(torch.split(prediction.to("cpu", torch.float32), [call.rows for call in calls]))
 
-    def asked_rows(self, count: int) -> int:
-        """How many rows the U-Net is asked for so many: some of them are there for the sake of equal bits only."""
-        return sum(len(places) for places in self._groups(count))
+    def _ask(self, calls: Sequence[Predict], memories: Sequence[Tensor], *, small: bool) -> Tensor:
+        """Ask for one row of each of these calls. What several rows have in common, until prompts come in, is asked
+        once a call, but where that would be a lone row whose bits are others (`_predict`) or rows must be so many."""
+        unet = self._wrapped_unet if calls[0].tiling else self.unet
+        pictures = list(dict.fromkeys(calls))
+        is_shared = len(pictures) < len(calls) and (small or len(pictures) > 1) and not self.exact_rows
+        asked = pictures if is_shared else calls
+        samples = self._inward(torch.cat([_input(call) for call in asked]))
+        shifts = torch.cat([self._shifts(call.timestep) for call in asked])
+        places = {call: place for place, call in enumerate(pictures)}
+        of_pictures = torch.tensor([places[call] for call in calls], device=self.device) if is_shared else None
+        return unet.predict(samples, shifts, torch.cat(list(memories)), of_pictures)
 
-    def _groups(self, count: int) -> list[list[int]]:
+    def asked_rows(self, calls: Sequence[Predict]) -> int:
+        """How many rows the U-Net is asked for these: some of them are there for the sake of equal bits only."""
+        groups = self._groups(sum(call.rows for call in calls), small=self._is_small(calls[0]))
+        return sum(map(len, groups))
+
+    def _is_small(self, call: Predict) -> bool:
+        """Whether all of the U-Net's weights are kept in oneDNN's order for this size, by which a lone row is exact."""
+        is_kept = is_small(self._largest_layer, call.sample.shape[2] * call.sample.shape[3])
+        return is_kept and self.device.type == "cpu" and self.dtype is torch.float32 and not call.tiling
+
+    @cached_property
+    def _largest_layer(self) -> int:
+        return max(weight.numel() for weight in self.unet.parameters())
+
+    def _groups(self, count: int, *, small: bool) -> list[list[int]]:
         """The rows of each call, by their places; those that are only asked to fill a call up come last."""
         if self.exact_rows:
             size = self.exact_rows
@@ -148,7 +167,7 @@ class Bundle:
         if self.device.type != "cpu":
             return [list(range(count))]
         if count == 1:
-            return [[0, 0]]
+            return [[0]] if small else [[0, 0]]
         parts = math.ceil(count / (MAX_ROWS_A_THREAD * torch.get_num_threads()))
         edges = [-(-count * part // parts) for part in range(parts + 1)]  # the first parts are the larger ones
         return [list(range(*span)) for span in pairwise(edges)]
@@ -203,13 +222,6 @@ class Bundle:
 
     def _inward(self, x: Tensor) -> Tensor:
         return x.to(self.device, self.dtype)
-
-
-def _taken(rows: Tensor, places: Sequence[int]) -> Tensor:
-    """The rows at these places, without a copy where they follow each other."""
-    first, count = places[0], len(places)
-    follow = first + count <= len(rows) and places[-1] == first + count - 1
-    return rows[first : first + count] if follow else rows[places]
 
 
 def unscale(latents: Tensor, config: VAEConfig) -> Tensor:

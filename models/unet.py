@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.attention import Attention, SpatialTransformer, TransformerBlock
+from models.attention import Attention, Context, SpatialTransformer, TransformerBlock
 from models.blocks import Downsample, ResnetBlock, Upsample
 from models.config import ATTENTION_DOWN, ATTENTION_UP, UNetConfig
 from models.convolution import Convolution
@@ -56,20 +56,23 @@ class UNet(nn.Module):
         """
         return torch.cat([attention.remember(context) for attention in self._cross_attentions], dim=-1)
 
-    def predict(self, sample: Tensor, shifts: Tensor, memory: Tensor) -> Tensor:
-        """Predict from latents (B, C, h, w), their `shifts` (B, S) and the `memory` of their context (B, T, M)."""
+    def predict(self, sample: Tensor, shifts: Tensor, memory: Tensor, of_pictures: Tensor | None = None) -> Tensor:
+        """Predict from latents (B, C, h, w), their `shifts` (B, S) and the `memory` of their context (B, T, M).
+
+        With `of_pictures` (B,) latents and shifts are those of pictures, and it says which one each row takes.
+        """
         if self.config.center_input_sample:
             sample = 2 * sample - 1
         unused = iter(torch.split(shifts, [project.out_features for project in self._projections], dim=1))
         widths = [2 * attention.to_k.out_features for attention in self._cross_attentions]
-        memories = iter(torch.split(memory, widths, dim=2))
+        context = Context(torch.split(memory, widths, dim=2), of_pictures)
         x = self.conv_in(sample)
         skips = [x]
         for block in self.down_blocks:
-            x = block(x, unused, memories, skips)
-        x = self.mid_block(x, unused, memories)
+            x = block(x, unused, context, skips)
+        x = self.mid_block(x, unused, context)
         for block in self.up_blocks:
-            x = block(x, unused, memories, skips)
+            x = block(x, unused, context, skips)
         prediction: Tensor = self.conv_out(bent(self.conv_norm_out(x)))
         return prediction
 
@@ -123,12 +126,12 @@ class DownBlock(nn.Module):
         is_last = level == len(channels) - 1
         self.downsamplers = None if is_last else nn.ModuleList([Downsample(channels[level], padding=1)])
 
-    def forward(self, x: Tensor, shifts: Iterator[Tensor], memories: Iterator[Tensor], skips: list[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, shifts: Iterator[Tensor], context: Context, skips: list[Tensor]) -> Tensor:
         """Transform x, appending every state that the way up will need to `skips`."""
         for index, resnet in enumerate(self.resnets):
-            x = resnet(x, next(shifts))
+            x = resnet(x, context.spread(next(shifts), x))
             if self.attentions is not None:
-                x = self.attentions[index](x, memories)
+                x = self.attentions[index](x, context)
             skips.append(x)
         if self.downsamplers is not None:
             x = self.downsamplers[0](x)
@@ -145,10 +148,10 @@ class MidBlock(nn.Module):
         self.resnets = nn.ModuleList(_resnet(config, channels, channels) for _ in range(2))
         self.attentions = nn.ModuleList([_transformer(config, len(config.block_out_channels) - 1)])
 
-    def forward(self, x: Tensor, shifts: Iterator[Tensor], memories: Iterator[Tensor]) -> Tensor:
-        x = self.resnets[0](x, next(shifts))
-        x = self.attentions[0](x, memories)
-        out: Tensor = self.resnets[1](x, next(shifts))
+    def forward(self, x: Tensor, shifts: Iterator[Tensor], context: Context) -> Tensor:
+        x = self.resnets[0](x, context.spread(next(shifts), x))
+        x = self.attentions[0](x, context)
+        out: Tensor = self.resnets[1](x, context.spread(next(shifts), x))
         return out
 
 
@@ -171,12 +174,13 @@ class UpBlock(nn.Module):
         self.attentions = _transformers(config, level, layers, block_type == ATTENTION_UP)
         self.upsamplers = nn.ModuleList([Upsample(here)]) if level > 0 else None
 
-    def forward(self, x: Tensor, shifts: Iterator[Tensor], memories: Iterator[Tensor], skips: list[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, shifts: Iterator[Tensor], context: Context, skips: list[Tensor]) -> Tensor:
         """Transform x, taking states from the end of `skips`; doubling goes to the size of the next one."""
         for index, resnet in enumerate(self.resnets):
-            x = resnet(torch.cat((x, skips.pop()), dim=1), next(shifts))
+            x = torch.cat((x, context.spread(skips.pop(), x)), dim=1)
+            x = resnet(x, context.spread(next(shifts), x))
             if self.attentions is not None:
-                x = self.attentions[index](x, memories)
+                x = self.attentions[index](x, context)
         if self.upsamplers is not None:
             x = self.upsamplers[0](x, (skips[-1].shape[2], skips[-1].shape[3]))
         return x

@@ -194,10 +194,11 @@ class Engine:
             self._answer(tasks[first : first + size])
 
     def _count(self, tasks: Sequence[Task], began: float) -> None:
-        rows = sum(task.call.rows for task in tasks if isinstance(task.call, Predict))
-        if not rows or tasks[0].bundle is None:
+        calls = [task.call for task in tasks if isinstance(task.call, Predict)]
+        if not calls or tasks[0].bundle is None:
             return
-        padding = tasks[0].bundle.asked_rows(rows) - rows
+        rows = sum(call.rows for call in calls)
+        padding = tasks[0].bundle.asked_rows(calls) - rows
         self.counters.count_call(rows=rows, padding=padding, tasks=len(tasks), seconds=self._clock() - began)
         for task in tasks:
             if not task.has_waited:

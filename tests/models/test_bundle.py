@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models import packed
 from models.bundle import Bundle, unscale
 from models.calls import Decode, Encode, Predict
 from models.checkpoint.loading import load
@@ -87,9 +88,9 @@ def counted(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     predict = bundle.unet.predict
 
-    def count(samples: Tensor, shifts: Tensor, memory: Tensor) -> Tensor:
-        counts.append(len(samples))
-        return predict(samples, shifts, memory)
+    def count(samples: Tensor, shifts: Tensor, memory: Tensor, of_pictures: Tensor | None = None) -> Tensor:
+        counts.append(len(memory))
+        return predict(samples, shifts, memory, of_pictures)
 
     monkeypatch.setattr(bundle.unet, "predict", count)
     return counts
@@ -103,6 +104,25 @@ def test_the_rows_of_all_jobs_go_through_the_unet_at_once(
     calls = predicts(bundle, latents)
     assert [answer.shape for answer in bundle.answer(calls)] == [(call.rows, 4, 8, 6) for call in calls]
     assert counts == [6]
+
+
+@pytest.mark.parametrize("most_positions", [0, 2**10], ids=["large", "small"])
+def test_what_rows_of_a_picture_share_is_asked_once(
+    bundle: Bundle, latents: list[Tensor], monkeypatch: pytest.MonkeyPatch, most_positions: int
+) -> None:
+    monkeypatch.setattr(packed, "MOST_POSITIONS", most_positions)
+    calls = predicts(bundle, latents)
+    pictures: list[int] = []
+    noting = bundle.unet.conv_in.register_forward_pre_hook(lambda _, given: pictures.append(len(given[0])))
+    together = bundle.answer(calls)
+    assert pictures == [len(calls)]
+    for call, answer in zip(calls, together, strict=True):
+        (alone,) = bundle.answer([call])
+        assert torch.equal(answer, alone)
+        rows = bundle.answer([replace(call, conds=(cond,)) for cond in call.conds])
+        torch.testing.assert_close(torch.cat(rows), answer, atol=2e-6, rtol=0)
+    noting.remove()
+    assert pictures[1] == (1 if most_positions else 2)
 
 
 @pytest.mark.parametrize("jobs", [2, 3, 4, 13])
@@ -128,7 +148,7 @@ def test_with_exact_rows_every_call_is_as_large_and_no_bit_depends_on_company(
     alone = [bundle.answer([call])[0] for call in calls]
     assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
     assert counts == [4, 4] + [4] * len(calls)
-    assert bundle.asked_rows(6) == 8
+    assert bundle.asked_rows(calls) == 8
 
 
 def test_pictures_and_prompts_are_equal_to_the_bit_in_any_company(bundle: Bundle, latents: list[Tensor]) -> None:
