@@ -36,6 +36,7 @@ STEPS = (4, 8, 12, 20, 30)
 SAMPLERS = ("ddim", "dpmpp_2m")
 GUIDANCE = (1.0, 2.0, 4.0, 8.0)
 PSNR_PICTURES = 64
+IN_SKIES = ("luminary", "clouds", "stars", "aurora")
 TIMED = 5
 TESTED = 1000  # renders on which the judge itself is tested
 JUDGED = {1: 12_000, 2: 40_000, 3: 200_000}  # pictures that the judge of a world is trained on
@@ -44,11 +45,12 @@ JUDGED = {1: 12_000, 2: 40_000, 3: 200_000}  # pictures that the judge of a worl
 @dataclass(frozen=True, slots=True)
 class Score:
     """Shares of pictures, 0..1: `parts` by part of the scene, `all` where all that was named is right, `doubled`
-    where the thing or the luminary stands there twice."""
+    where the thing or the luminary stands there twice, `unasked` by what a sky shows that nobody asked it to."""
 
     parts: dict[str, float]
     all: float
     doubled: float
+    unasked: dict[str, float]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -114,6 +116,7 @@ def _pictures(bundle: Bundle, scenes: Sequence[Scene], **options: object) -> lis
 def score(reader: judge.Judge, pictures: Sequence[NDArray[np.uint8]], scenes: Sequence[Scene]) -> Score:
     """Compare what the judge reads from pictures with the scenes that they were asked to show."""
     right: dict[str, list[bool]] = {name: [] for name in reader.parts if not name.endswith("_twice")}
+    unasked: dict[str, list[bool]] = {name: [] for name in IN_SKIES}
     whole, doubled = [], []
     for read, scene in zip(reader.read(np.stack(pictures)), scenes, strict=True):
         found = {name: read[name] == getattr(scene, name) for name in right if is_named(scene, name)}
@@ -121,8 +124,14 @@ def score(reader: judge.Judge, pictures: Sequence[NDArray[np.uint8]], scenes: Se
             right[name].append(is_right)
         whole.append(all(found.values()))
         doubled.append(is_doubled(read, scene))
-    parts = {name: float(np.mean(values)) for name, values in right.items() if values}
-    return Score(parts, float(np.mean(whole)), float(np.mean(doubled)))
+        for name, seen in unasked.items():
+            if not getattr(scene, name) and not scene.backdrop:
+                seen.append(bool(read[name]))
+    return Score(_shares(right), float(np.mean(whole)), float(np.mean(doubled)), _shares(unasked))
+
+
+def _shares(values: dict[str, list[bool]]) -> dict[str, float]:
+    return {name: float(np.mean(several)) for name, several in values.items() if several}
 
 
 def is_doubled(read: dict[str, Any], scene: Scene) -> bool:
@@ -182,11 +191,12 @@ def report(figures: dict[str, Any]) -> str:
     lines = ["| part | right | judge on renders |", "|---|---|---|"]
     lines += [f"| {part} | {share:.0%} | {ceiling[part]:.0%} |" for part, share in defaults["parts"].items()]
     lines += [f"| all at once | {defaults['all']:.0%} | |", f"| something doubled | {defaults['doubled']:.0%} | |"]
+    lines += [f"| {part}, though not asked for | {share:.0%} | |" for part, share in defaults["unasked"].items()]
     lines += ["", f"autoencoder {figures['psnr']:.1f} dB; one picture {figures['seconds']:.2f} s"]
     for title in ("steps", "guidance"):
         rows = figures.get(title, [])
         if rows:
-            names = [name for name in rows[0] if name not in ("parts", "all", "doubled")]
+            names = [name for name in rows[0] if name not in Score.__dataclass_fields__]
             columns = [*names, "thing", "thing_at", "all at once", "doubled"]
             lines += ["", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
             lines += [

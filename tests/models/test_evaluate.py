@@ -62,6 +62,7 @@ def test_what_was_not_asked_for_is_not_counted() -> None:
     assert not is_named(SCENE, "stars")
     assert scored([SCENE], stars=True).all == 1
     assert "stars" not in scored([SCENE]).parts
+    assert scored([SCENE], stars=True).unasked == {"stars": 1, "aurora": 0}
 
 
 def test_two_of_what_was_asked_for_once_is_doubled() -> None:
