@@ -151,6 +151,24 @@ def test_fingers_draw_zoom_and_take_back_a_stroke_by_a_second_one(chromium: Brow
     assert (left + right) / 2 == pytest.approx(90, abs=3)
     assert (top + bottom) / 2 == pytest.approx(60, abs=3)
 
+    page.locator("[data-tool-name=frame]").tap()
+    handle = page.locator('[data-handle="right"]').bounding_box()
+    assert handle is not None
+    grip = (handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
+    pulled = (grip[0] - 60, grip[1])
+    touch(fingers, "touchStart", [grip])
+    touch(fingers, "touchMove", [pulled])
+    expect(page.locator("[data-canvas]")).to_have_attribute("data-framed", "apart")
+    touch(fingers, "touchStart", [pulled, start_at])
+    expect(page.locator("[data-canvas]")).to_have_attribute("data-framed", "whole")
+    before = page.locator("[data-zoom]").inner_text()
+    touch(fingers, "touchMove", [pulled, (start_at[0] - 30, start_at[1] - 30)])
+    expect(page.locator("[data-zoom]")).not_to_have_text(before)
+    touch(fingers, "touchEnd")
+    saved(page)
+    assert state_of(page, canvas_id)["frame"] == {"x": 0, "y": 0, "width": SIDE, "height": SIDE}
+    page.locator("[data-tool-name=brush]").tap()
+
     wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert wide <= seen
     page.get_by_role("button", name="Settings and steps").tap()

@@ -130,7 +130,7 @@ def test_a_picture_that_a_program_made_here_is_edited_as_a_copy_in_ones_own_gall
 
 def test_every_module_is_loaded_and_every_import_is_there() -> None:
     modules = {path.name: path.read_text() for path in (STATIC / "js" / "canvas").glob("*.js")}
-    imported = {name for text in modules.values() for name in re.findall(r'from "\./([\w-]+\.js)"', text)}
+    imported = {name for text in modules.values() for name in re.findall(r'(?:from |new URL\()"\./([\w-]+\.js)"', text)}
     assert imported == modules.keys() - {"main.js", "landing.js"}
     outside = {name for text in modules.values() for name in re.findall(r'from "\.\./([\w-]+\.js)"', text)}
     assert all((STATIC / "js" / name).is_file() for name in outside)

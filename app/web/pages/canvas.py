@@ -20,7 +20,7 @@ from models.edit import Edit, Infill, MaskedContent
 router = APIRouter()
 
 PAGE_SIZE = 24
-EDIT_FIELDS = ("strength", "grow", "mask_blur", "padding")
+EDIT_FIELDS = ("strength", "grow", "mask_blur", "overlap", "padding")
 MASKED_CONTENTS = {
     MaskedContent.ORIGINAL: "The picture itself",
     MaskedContent.FILL: "Its surroundings, blurred",

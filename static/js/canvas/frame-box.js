@@ -13,11 +13,12 @@ export class FrameBox {
   #elements;
   #stage;
 
-  /** `canvas` has `frame`, `picture`, `grain`, `view`, `history` and `frameChanged({final})`. */
+  /** `canvas` has `frame`, `picture`, `grain`, `view`, `history`, `pointers` and `frameChanged({final})`. */
   constructor(stage, canvas) {
     this.#stage = stage;
     this.#canvas = canvas;
     this.#elements = stage.querySelectorAll("[data-frame]");
+    stage.addEventListener("pointerdown", (event) => this.#join(event), { capture: true });
     for (const handle of stage.querySelectorAll("[data-handle]")) {
       handle.addEventListener("pointerdown", (event) => this.#grab(event, handle));
       handle.addEventListener("pointermove", (event) => this.#drag?.handle === handle && this.#pull(event));
@@ -62,16 +63,28 @@ export class FrameBox {
     this.#set(frame, true);
   }
 
+  /** A second finger takes back the pull of the first, and both zoom and move the plane. While a pen pulls, it is a hand. */
+  #join(event) {
+    const last = this.#drag?.last;
+    if (!last || last.pointerId === event.pointerId) return;
+    if (last.pointerType === "pen" && event.pointerType === "touch") return event.stopImmediatePropagation();
+    this.cancel();
+    this.#canvas.pointers.adopt(last);
+  }
+
   #grab(event, handle) {
+    if (this.#canvas.pointers.areDown) return;
     event.preventDefault();
     event.stopPropagation();
     handle.setPointerCapture(event.pointerId);
     handle.focus({ preventScroll: true });
     this.#begin(handle.dataset.handle, this.#point(event), handle);
+    this.#drag.last = event;
   }
 
   #pull(event) {
     event.stopPropagation();
+    this.#drag.last = event;
     this.#follow(this.#point(event));
   }
 

@@ -1,17 +1,21 @@
 // The mask as a PNG file, white where it repaints, and back. Grey pixels are opaque, so no byte is lost on the way.
 
-const OPAQUE = 0xff000000; // of a pixel as one number; browsers run on little-endian machines alone
-const GREY = 0x010101;
+let worker = null; // begun with the first file
 
-export async function encode(mask) {
-  const pixels = new ImageData(mask.width, mask.height);
-  const [greys, { bytes }] = [new Uint32Array(pixels.data.buffer), mask];
-  for (let at = 0; at < bytes.length; at++) greys[at] = OPAQUE | (bytes[at] * GREY); // a quarter of the stores
-  const canvas = document.createElement("canvas");
-  canvas.width = mask.width;
-  canvas.height = mask.height;
-  canvas.getContext("2d").putImageData(pixels, 0, 0);
-  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+/** A PNG of what the mask holds now; it is made beside the page, which a large one would hold up for a quarter of a second. */
+export function encode(mask) {
+  worker ??= new Worker(new URL("./png-worker.js", import.meta.url), { type: "module" });
+  const { width, height } = mask;
+  const { port1: here, port2: there } = new MessageChannel();
+  const bytes = mask.bytes.slice();
+  return new Promise((resolve, reject) => {
+    here.onmessage = ({ data: png }) => {
+      here.close();
+      if (png) resolve(png);
+      else reject(new Error("The mask could not be turned into a file."));
+    };
+    worker.postMessage({ width, height, bytes, answer: there }, [bytes.buffer, there]);
+  });
 }
 
 /** Fill `mask` with what the file at `url` holds. */

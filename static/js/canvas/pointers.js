@@ -33,6 +33,18 @@ export class Pointers {
     return this.#mode === "draw";
   }
 
+  /** Whether anything is down on the stage. */
+  get areDown() {
+    return this.#active.size > 0;
+  }
+
+  /** Take over a finger that has been pulling at something else, for what it does with the next one. */
+  adopt(event) {
+    this.#stage.setPointerCapture(event.pointerId);
+    this.#active.set(event.pointerId, { ...placeOf(event, this.#stage), kind: event.pointerType });
+    this.#mode = "spent";
+  }
+
   /** Take back the stroke that is being drawn. */
   abandon() {
     if (this.#mode !== "draw") return;

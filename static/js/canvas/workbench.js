@@ -24,6 +24,7 @@ export class Workbench {
   history = new History();
   mask = null;
   picture = { width: 1, height: 1, image: null };
+  pointers;
   settings = { size: 48, hardness: 0.8, remove: false };
   view = new View();
   #box;
@@ -31,7 +32,6 @@ export class Workbench {
   #heard;
   #holdsPan = false;
   #isFitted = false;
-  #pointers;
   #ring;
   #root;
   #size = null;
@@ -46,7 +46,7 @@ export class Workbench {
     this.#surface = new Surface(stage, root.querySelector("[data-picture]"), root.querySelector("[data-mask]"), this.view);
     this.#box = new FrameBox(stage, this);
     this.#ring = new Ring(root.querySelector("[data-ring]"), this);
-    this.#pointers = new Pointers(stage, this);
+    this.pointers = new Pointers(stage, this);
     new ResizeObserver(() => this.#resized()).observe(stage);
     this.#watchDensity();
   }
@@ -78,7 +78,7 @@ export class Workbench {
   }
 
   get isBusy() {
-    return this.#pointers.isDrawing;
+    return this.pointers.isDrawing;
   }
 
   get toolName() {
@@ -145,7 +145,7 @@ export class Workbench {
 
   /** Take back the stroke, or the pull at the frame, that is under way. */
   abandon() {
-    this.#pointers.abandon();
+    this.pointers.abandon();
     this.#box.cancel();
   }
 
