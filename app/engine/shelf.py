@@ -7,6 +7,7 @@ import glob
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from models.checkpoint.facts import CheckpointError
 
 if TYPE_CHECKING:
     from models.bundle import Bundle
+
+LEAVE_SECONDS = 5.0  # for whoever still holds what leaves: the last picture of it may just be on its way out
+LOOK_SECONDS = 0.05
 
 State = Literal["available", "loading", "ready", "failed"]
 Stamp = tuple[tuple[str, int, int], ...]
@@ -66,6 +70,7 @@ class Shelf:
         self._loader = loader
         self._residency = residency
         self._on_change = on_change
+        self._leaving: list[weakref.ref[object]] = []
         self._orders: queue.SimpleQueue[tuple[str, Place]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         threading.Thread(target=self._work, name="checkpoints", daemon=True).start()
@@ -81,6 +86,7 @@ class Shelf:
             if place is None:
                 self._places[name] = Place(path)
             elif place.path != path or (place.state == "ready" and place.stamp != stamp):
+                self._let_go(place)
                 self._places[name] = Place(path)
                 self._residency.forget(name)
 
@@ -91,7 +97,7 @@ class Shelf:
                 self._residency.add(name, self._loader.estimate(self._places[name].path))
             moves = self._residency.plan([name for name in waiting if self._is_loadable(name)], in_use)
             for name in moves.evict:
-                self._places[name].state, self._places[name].bundle = "available", None
+                self._let_go(self._places[name])
                 log.info("a checkpoint leaves the memory", checkpoint=name, bytes=self._places[name].bytes)
             for name in moves.load:
                 place = self._places[name]
@@ -122,6 +128,11 @@ class Shelf:
         """Bytes that loaded checkpoints take, and may take."""
         with self._lock:
             return {"used": self._residency.used, "budget": self._residency.budget}
+
+    def _let_go(self, place: Place) -> None:
+        if place.bundle is not None:
+            self._leaving.append(weakref.ref(place.bundle.unet))
+        place.state, place.bundle = "available", None
 
     def _described(self, name: str, place: Place) -> dict[str, Any]:
         is_bad = not self._is_loadable(name)
@@ -164,7 +175,17 @@ class Shelf:
                 self._residency.entered(name, bundle.bytes)
 
     def _free(self) -> None:
-        gc.collect()  # a bundle and what it remembers of prompts refer to each other
+        """Have what left really gone, so that the next one does not come on top of it; at most for `LEAVE_SECONDS`."""
+        until, pause = time.monotonic() + LEAVE_SECONDS, LOOK_SECONDS
+        while True:
+            gc.collect()  # a bundle and what it remembers of prompts refer to each other
+            with self._lock:
+                self._leaving = [left for left in self._leaving if left() is not None]
+                are_gone = not self._leaving
+            if are_gone or time.monotonic() > until:
+                break
+            time.sleep(pause)
+            pause *= 2
         self._loader.free()
 
 

@@ -205,6 +205,39 @@ def test_one_that_is_being_measured_does_not_stay_for_that(tiny_checkpoint: Path
     assert not worker._measure(), "while a job waits nothing is measured"
 
 
+def test_the_next_one_is_not_loaded_while_somebody_still_holds_the_last(
+    loader: Loader, paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(loader, paths, room=1)
+    (last,) = bench.draw("a")
+    assert isinstance(last.last, Finished)
+    held, seen = weakref.ref(last.last.bundle.unet), list[bool]()
+    collect = gc.collect
+
+    def looked() -> int:
+        seen.append(held() is not None)
+        if len(seen) == 2:
+            last.events.clear()  # the picture has left
+        return collect()
+
+    monkeypatch.setattr("app.engine.shelf.gc.collect", looked)
+    load = loader.load
+    monkeypatch.setattr(loader, "load", lambda name, path: (seen.append(held() is not None), load(name, path))[1])
+    bench.draw("b")
+    assert (seen[0], seen[-1]) == (True, False), "it was held when the switch began, and gone when the next was loaded"
+
+
+def test_it_does_not_wait_for_ever_for_one_to_be_gone(
+    loader: Loader, paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.engine.shelf.LEAVE_SECONDS", 0.0)
+    bench = Bench(loader, paths, room=1)
+    (kept,) = bench.draw("a")
+    (second,) = bench.draw("b")
+    assert isinstance(second.last, Finished)
+    assert isinstance(kept.last, Finished)
+
+
 def test_one_whose_files_were_replaced_is_loaded_anew(loader: Loader, paths: dict[str, Path]) -> None:
     bench = Bench(loader, paths, room=2)
     bench.draw("a")
