@@ -158,3 +158,15 @@ def test_the_page_asks_again_while_anything_changes(
     engine.state = state
     page = alice.get("/checkpoints", headers=PAGE).text
     assert re.findall(r'hx-trigger="(every \ds)"', page) == ([asks] if asks else [])
+
+
+def test_one_that_could_not_be_loaded_is_not_offered_until_its_files_change(
+    alice: TestClient, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dependencies, "STATUS_SECONDS", -1.0)
+    engine.checkpoints, engine.state, engine.error = ("portraits",), "failed", "portraits/unet is bad; take another"
+    page = alice.get("/checkpoints", headers=PAGE).text
+    assert 'href="/?checkpoint=bare"' in page
+    assert 'href="/?checkpoint=portraits"' not in page
+    assert "portraits/unet is bad; take another" in page
+    assert "It is tried again once its files have changed" in page

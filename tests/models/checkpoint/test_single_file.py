@@ -142,7 +142,7 @@ def test_text_encoders_without_text_model_in_their_names_load_alike(
     assert torch.equal(load(tmp_path / "old.safetensors").answer(calls)[0], wanted)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn])
 def test_weights_of_any_number_format_are_cast(
     tmp_path: Path, written: Written, first: dict[str, Tensor], dtype: torch.dtype
 ) -> None:
