@@ -69,6 +69,7 @@ def submit_order(
         group_id = queue(store, tx, owner, order)
         if idempotency_key:
             jobs.remember(tx, owner, idempotency_key, body_hash, group_id)
+    with store.read() as tx:  # nobody has to wait with a change until the places in line are counted
         return group_view(tx, owner, group_id)
 
 
@@ -207,11 +208,11 @@ def _group(tx: Connection, owner: str, group_id: str, *, replayed: bool) -> Grou
 
 def _require_room(store: Store, tx: Connection, owner: str, count: int) -> None:
     limit = store.settings.max_pending
-    pending = jobs.pending(tx, owner)
+    pending, of_all = jobs.pending(tx, owner)
     if pending + count > limit:
         message = f"You have {pending} pictures waiting and may have {limit}; wait for some, or cancel some."
         raise TooMany(message, RETRY_AFTER_SECONDS)
-    if jobs.pending(tx) + count > MAX_PENDING_OF_ALL:
+    if of_all + count > MAX_PENDING_OF_ALL:
         raise ServiceError(503, "queue_full", "The queue is full; try again later.", retry_after=60)
     if not has_space(store):
         raise DiskFull

@@ -17,7 +17,8 @@ def job_views(tx: Connection, rows: Sequence[Row[Any]]) -> list[JobView]:
     """The views of rows of `jobs`, in their order."""
     queued = [row.seq for row in rows if row.status == "queued"]
     positions = jobs.positions(tx, queued) if queued else {}
-    done = images.of_jobs(tx, [row.id for row in rows if row.status == "done"])
+    over = [row.id for row in rows if row.status == "done"]
+    done = images.of_jobs(tx, over) if over else {}
     views = {view.id: view for view in image_views(tx, list(done.values()))}
     return [_job(row, positions, views.get(done[row.id].id) if row.id in done else None) for row in rows]
 

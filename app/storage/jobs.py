@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, delete, func, insert, select, update
 
 from app.storage import events, references
 from app.storage.tables import idempotency_keys, jobs, now_ms, previews
@@ -15,6 +16,9 @@ from models.recipe import Recipe
 
 OPEN = ("queued", "running")
 FINISHED = ("done", "failed", "cancelled")
+_PENDING = select(
+    func.sum(case((jobs.c.owner == bindparam("owner"), 1), else_=0)).label("mine"), func.count().label("every")
+).where(jobs.c.status.in_(OPEN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,11 @@ def positions(tx: Connection, seqs: Sequence[int]) -> dict[int, int]:
 
     Each job is claimed when its owner has as many jobs running as it has before it, so that sum is its turn.
     """
+    return {row.seq: row.position for row in tx.execute(_line(), {"seqs": seqs})}
+
+
+@cache
+def _line() -> Any:
     running = _running_by_owner()
     turn = func.row_number().over(partition_by=jobs.c.owner, order_by=(jobs.c.alone.desc(), jobs.c.seq))
     queued = (
@@ -86,8 +95,7 @@ def positions(tx: Connection, seqs: Sequence[int]) -> dict[int, int]:
     )
     order = (queued.c.alone.desc(), queued.c.turn, queued.c.seq)
     line = select(queued.c.seq, func.row_number().over(order_by=order).label("position")).subquery()
-    rows = tx.execute(select(line.c.seq, line.c.position).where(line.c.seq.in_(seqs)))
-    return {row.seq: row.position for row in rows}
+    return select(line.c.seq, line.c.position).where(line.c.seq.in_(bindparam("seqs", expanding=True)))
 
 
 def _running_by_owner() -> Any:
@@ -99,10 +107,10 @@ def _running_by_owner() -> Any:
     )
 
 
-def pending(tx: Connection, owner: str | None = None) -> int:
-    """How many jobs are queued or running, of one owner or of all."""
-    open_jobs = select(func.count()).select_from(jobs).where(jobs.c.status.in_(OPEN))
-    return tx.execute(open_jobs if owner is None else open_jobs.where(jobs.c.owner == owner)).scalar_one()
+def pending(tx: Connection, owner: str) -> tuple[int, int]:
+    """How many jobs are queued or running, of one owner and of all."""
+    found = tx.execute(_PENDING, {"owner": owner}).one()
+    return found.mine or 0, found.every
 
 
 def counts(tx: Connection) -> dict[str, int]:
