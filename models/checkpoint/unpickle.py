@@ -144,9 +144,8 @@ def read(source: Path) -> Any:
     except (RuntimeError, EOFError, KeyError) as error:
         if is_out_of_memory(error):
             raise
-        raise RefusedError(
-            f"{source} is damaged ({str(error).partition(chr(10))[0]}); copy or download it again"
-        ) from None
+        why = re.split(r"[.]?\s*\n|[.] ", str(error))[0]  # its first sentence
+        raise RefusedError(f"{source} is damaged ({why}); copy or download it again") from None
 
 
 def flat(content: Any) -> Iterator[tuple[str, Tensor]]:
