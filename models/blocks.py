@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.convolution import Conv1x1, Conv3x3, Convolution
-from models.norm import GroupNorm, bent
+from models.norm import GroupNorm
 
 
 class ResnetBlock(nn.Module):
@@ -28,11 +28,11 @@ class ResnetBlock(nn.Module):
 
     def forward(self, x: Tensor, shift: Tensor | None = None) -> Tensor:
         """Transform x (B, C, h, w); `shift` is (B, out_channels)."""
-        hidden = self.conv1(bent(self.norm1(x)), shift)
-        hidden = bent(self.norm2(hidden))
+        hidden = self.conv1.bent(self.norm1, x, shift)
         if self.conv_shortcut is None:
-            return self.conv2(hidden, plus=x)  # type: ignore[no-any-return]
-        return self.conv_shortcut(x, plus=self.conv2(hidden))  # type: ignore[no-any-return]
+            return self.conv2.bent(self.norm2, hidden, plus=x)
+        out: Tensor = self.conv_shortcut(x, plus=self.conv2.bent(self.norm2, hidden))
+        return out
 
 
 class Downsample(nn.Module):

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from models import winograd
 from models.linear import flat, is_plain, linear, linear_plus
+from models.norm import GroupNorm, bent
 from models.packed import for_convolution, is_small
 
 LEAST_CHANNELS = 128  # on both sides; with fewer Winograd's transforms cost more than they save
@@ -57,6 +58,15 @@ class Conv3x3(Convolution):
         else:
             found = super().forward(x)
             found = found if shift is None else _sum(found, shift[:, :, None, None])
+        return found if plus is None else _sum(found, plus)
+
+    def bent(self, norm: nn.Module, x: Tensor, shift: Tensor | None = None, plus: Tensor | None = None) -> Tensor:
+        """Convolve the SiLU of what x is normalised to; a large map takes no memory for it, nor time to write it."""
+        is_winograd = _way(x, self.weight, x.shape[2], x.shape[3]) is winograd.convolve
+        if not (is_winograd and self.padding_mode == "zeros" and isinstance(norm, GroupNorm) and norm.is_large(x)):
+            return self.forward(bent(norm(x)), shift, plus)
+        bias = self.bias if shift is None else self.bias + shift
+        found = winograd.convolve(x, self.weight, bias, fill=norm.bent_into)
         return found if plus is None else _sum(found, plus)
 
     def doubled(self, x: Tensor) -> Tensor:

@@ -24,16 +24,24 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x (B, C, h, w); each row alone, so that no bit depends on the others."""
-        if not self._is_rounded_badly(x):
+        if not self.is_large(x):
             return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
-        rows = [self._by_channels(row) for row in torch.split(x, 1)]
+        rows = [torch.addcmul(shift, row, scale) for row in torch.split(x, 1) for scale, shift in [self._line(row)]]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
-    def _is_rounded_badly(self, x: Tensor) -> bool:
+    def bent_into(self, x: Tensor, target: Tensor) -> None:
+        """Write the SiLU of what a large map x (B, C, h, w) is normalised to into `target`, of its shape."""
+        for row, place in zip(torch.split(x, 1), torch.split(target, 1), strict=True):
+            scale, shift = self._line(row)
+            F.silu(torch.addcmul(shift, row, scale, out=place), inplace=True)
+
+    def is_large(self, x: Tensor) -> bool:
+        """Whether torch's own would be off."""
         is_wide = x.dim() == 4 and x.shape[2] * x.shape[3] >= LARGE
         return is_wide and x.device.type == "cpu" and x.dtype is torch.float32 and not x.is_contiguous()
 
-    def _by_channels(self, x: Tensor) -> Tensor:
+    def _line(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What x (1, C, h, w) is multiplied by, and what is added then, (1, C, 1, 1) each."""
         variances, means = torch.var_mean(x, dim=(2, 3), correction=0)
         variances, means = variances.view(self.num_groups, -1), means.view(self.num_groups, -1)
         variance = variances.mean(1, keepdim=True) + means.var(1, correction=0, keepdim=True)
@@ -41,4 +49,4 @@ class GroupNorm(nn.GroupNorm):
         shift = -means.mean(1, keepdim=True) * scale
         weight, bias = self.weight.view_as(means), self.bias.view_as(means)
         scale, shift = scale * weight, shift * weight + bias
-        return torch.addcmul(shift.view(1, -1, 1, 1), x, scale.view(1, -1, 1, 1))
+        return scale.view(1, -1, 1, 1), shift.view(1, -1, 1, 1)

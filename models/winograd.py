@@ -10,7 +10,7 @@ No picture's bits depend on how many there are, since no matrix product's row de
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -28,16 +28,26 @@ LEAST_TILES = 128  # of a block: products of fewer rows are slow
 KEPT_TAPS = 2**24  # numbers, 64 MiB: transformed weights up to here are kept for all blocks of one use
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor, *, edges: str = "zeros", double: bool = False) -> Tensor:
+def convolve(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    edges: str = "zeros",
+    double: bool = False,
+    fill: Callable[[Tensor, Tensor], None] | None = None,
+) -> Tensor:
     """Convolve x (B, C, h, w) with `weight` (K, C, 3, 3), padded by one pixel; the answer has its channels last.
 
     `bias` is (K,), or (B, K) for one a picture.
 
     With `double` x is first enlarged to twice its size by nearest neighbour, at no cost: a tile of the enlarged
     picture is a linear function of a smaller one of x. float32 on a CPU.
+
+    Instead of x itself what `fill` makes of it is convolved, which it writes where it is needed and no map is spent on.
     """
     plan = _Plan.of(x, double=double)
-    padded = _padded(x, plan, edges)
+    padded = _padded(x, plan, edges, fill)
     answer = x.new_empty(len(x), OUT * plan.rows, OUT * plan.columns, len(weight))
     blocks = list(_blocks(plan, len(x), x.shape[1]))
     keeps = len(blocks) > 1 and PRODUCTS * weight.shape[0] * weight.shape[1] <= KEPT_TAPS
@@ -98,7 +108,7 @@ def _spans(length: int, size: int) -> Iterator[tuple[int, int]]:
     return pairwise(edges)
 
 
-def _padded(x: Tensor, plan: _Plan, edges: str) -> Tensor:
+def _padded(x: Tensor, plan: _Plan, edges: str, fill: Callable[[Tensor, Tensor], None] | None = None) -> Tensor:
     """Return x as (B, H, W, C) with one more pixel around it, and as many below and to the right as tiles look at."""
     if edges == "circular":
         x = F.pad(x, (1, 1, 1, 1), mode="circular")
@@ -108,7 +118,11 @@ def _padded(x: Tensor, plan: _Plan, edges: str) -> Tensor:
     margin = plan.span - plan.step
     shape = (len(x), plan.rows * plan.step + margin, plan.columns * plan.step + margin, x.shape[1])
     padded = torch.zeros(shape, dtype=x.dtype)
-    padded[:, offset : offset + x.shape[2], offset : offset + x.shape[3]] = x.permute(0, 2, 3, 1)
+    place = padded[:, offset : offset + x.shape[2], offset : offset + x.shape[3]].permute(0, 3, 1, 2)
+    if fill is None:
+        place.copy_(x)
+    else:
+        fill(x, place)
     return padded
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models import convolution, winograd
+from models import norm as norm_of
 from models.convolution import Conv1x1, Conv3x3
 from tests.reference.oracle import relative_error
 
@@ -106,3 +107,17 @@ def test_the_points_are_closer_than_the_usual_ones() -> None:
     layer, x = layer_of(320, 64), F.silu(torch.randn(1, 320, 16, 16))
     layer.weight.mul_(math.sqrt(3))
     assert relative_error(winograd.convolve(x, layer.weight, layer.bias), wanted(x, layer)) < 1.5e-6
+
+
+@pytest.mark.usefixtures("small_work")
+@pytest.mark.parametrize("pictures", [1, 2])
+@torch.no_grad()
+def test_norm_and_silu_before_a_convolution_are_equal_to_the_bit_without_memory_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, pictures: int
+) -> None:
+    monkeypatch.setattr(norm_of, "LARGE", 1)
+    layer, norm = layer_of(128, 128), norm_of.GroupNorm(8, 128)
+    x = torch.randn(pictures, 128, 18, 14).contiguous(memory_format=torch.channels_last)
+    kept, shift = x.clone(), torch.randn(pictures, 128)
+    assert torch.equal(layer.bent(norm, x, shift, plus=x), layer(F.silu(norm(x)), shift) + x)
+    assert torch.equal(x, kept)
