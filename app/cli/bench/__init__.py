@@ -31,6 +31,7 @@ PARTS = {
     "image": "one picture alone, in this process, with the checkpoint's defaults, beside diffusers",
     "together": "eight jobs posted at once, and the same one after another",
     "serve": "eight users whose wishes differ, beside diffusers behind a lock; previews, and pages meanwhile",
+    "fair": "polite users beside a greedy one, by the engine alone",
     "queue": "1,000 jobs: a POST while they pile up, and choosing who is next",
     "gallery": "a page of 100,000 images",
     "canvas": "a dab of the brush in a real browser without a GPU",
