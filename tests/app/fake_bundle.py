@@ -70,8 +70,8 @@ class FakeBundle:
     costs: FakeCosts = field(default_factory=FakeCosts)
     decoding_parts: int = 1
 
-    def asked_rows(self, count: int) -> int:
-        return max(2, count)
+    def asked_rows(self, calls: Sequence[Predict]) -> int:
+        return max(2, sum(call.rows for call in calls))
 
     def decode_in_parts(self, call: Decode) -> Generator[None, None, Tensor]:
         for _ in range(self.decoding_parts - 1):

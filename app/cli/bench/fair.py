@@ -44,9 +44,9 @@ def measure(settings: Settings, *, quick: bool = False) -> Iterator[Figure]:
     recipe, *_ = JobRequest(prompt=(*catalogue.default.examples, "a lake")[0], seed=1, steps=STEPS).recipes(catalogue)
     clock = time.process_time if torch.get_num_threads() == 1 and device.type == "cpu" else time.perf_counter
     pictures = 2 if quick else PICTURES
-    _House(bundle, recipe, clock).serve(1, 0)
-    alone = _House(bundle, recipe, clock).serve(pictures, 0)
-    beside = _House(bundle, recipe, clock).serve(pictures, GREED)
+    House(bundle, recipe, clock).serve(1, 0)
+    alone = House(bundle, recipe, clock).serve(pictures, 0)
+    beside = House(bundle, recipe, clock).serve(pictures, GREED)
     yield spread_figure(f"a picture of {POLITE} polite users, median", alone, "s")
     yield spread_figure(f"the same beside a greedy one, who asked for {GREED}", beside, "s")
     ratio = _p95(beside) / _p95(alone)
@@ -54,7 +54,7 @@ def measure(settings: Settings, *, quick: bool = False) -> Iterator[Figure]:
     yield Figure("median, beside / without", statistics.median(beside) / statistics.median(alone), "x")
 
 
-class _House:
+class House:
     """An engine with its users."""
 
     def __init__(self, bundle: Bundle, recipe: Recipe, clock: Callable[[], float]) -> None:
