@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from models.calls import Backdrop, Call, Decode, EncodeImage
 from models.conditioning import conditioning
 from models.crop import Box, surroundings
 from models.denoise import Showing
 from models.edit import Edit, MaskedContent
-from models.masks import cells, grown, ramp
-from models.match import match_colours
+from models.masks import cells, distance, grown, ramp
+from models.match import hold, hold_smooth, match_colours, off_plane
 from models.noise import NoiseSource
 from models.recipe import Recipe
 from models.resize import extend, lanczos, largest
@@ -23,17 +24,24 @@ from models.walk import LatentFacts, ModelFacts, Start, masked_channels, steps_t
 
 Job = Generator[Call, Tensor, Tensor]
 
+LEAN = 0.8  # how far, of 1, the network is drawn to what a plain picture leads one to expect beyond its edge
+CONTEXT = 64  # pixels of the picture, from its edge, that say how plain it is there
+UNLIKE = 6 / 127.5  # what these are off a plane by, where what is beyond is half as likely to be something else
+CLINGING = 4  # how fast that sets in below a strength of 1, where it is nothing; it is all at 0.75
+
 
 @dataclass(frozen=True, eq=False)
 class Work:
     """What the network works on: the `content` (1, 3, H, W) to begin from, the `pixels` to keep, the mask of 0..1.
 
-    Its sides are multiples of the checkpoint's factor.
+    Its sides are multiples of the checkpoint's factor. Where `lean` (1, 1, H, W) is above 0 the network is drawn to
+    the pixels that it begins from.
     """
 
     pixels: Tensor
     content: Tensor
     mask: Tensor
+    lean: Tensor | None = None
     backdrop: Backdrop | None = None
 
 
@@ -50,10 +58,11 @@ def inpaint(recipe: Recipe, model: ModelFacts, edit: Edit, scene: Scene) -> Job:
     within = grown(torch.where(scene.beyond, 0.0, scene.mask), edit.grow)
     mask = torch.maximum(within, grown(scene.beyond.float(), min(edit.overlap, scene.shorter_side // 4)))
     box, height, width = _place(edit, mask, model.config)
-    work = _work(scene, box, mask, height, width, model.config.vae_factor)
+    clung = _clung(edit, scene)
+    work = _work(scene, box, mask, clung, height, width, model.config.vae_factor)
     painted = yield from repaint(recipe, model, edit, work)
     painted = lanczos(painted[:, :, :height, :width], box.height, box.width)
-    return box.put(_blend(edit, painted, box, scene, mask), scene.pixels)
+    return box.put(_blend(edit, painted, box, scene, mask, clung), scene.pixels)
 
 
 def repaint(recipe: Recipe, model: ModelFacts, edit: Edit, work: Work) -> Job:
@@ -81,6 +90,7 @@ def repaint(recipe: Recipe, model: ModelFacts, edit: Edit, work: Work) -> Job:
         content=None if taken == recipe.steps else content,
         known=known if keeps else None,
         mask=mask,
+        lean=None if work.lean is None else F.avg_pool2d(work.lean, config.vae_factor),
         extra=extra,
     )
     latents = yield from walk(
@@ -99,7 +109,7 @@ def _place(edit: Edit, mask: Tensor, config: LatentFacts) -> tuple[Box, int, int
     return box, height, width
 
 
-def _work(scene: Scene, box: Box, mask: Tensor, height: int, width: int, factor: int) -> Work:
+def _work(scene: Scene, box: Box, mask: Tensor, clung: Tensor, height: int, width: int, factor: int) -> Work:
     pixels = extend(lanczos(box.cut(scene.pixels), height, width).clamp(-1, 1), factor)
     content = pixels
     if scene.content is not scene.pixels:
@@ -107,7 +117,25 @@ def _work(scene: Scene, box: Box, mask: Tensor, height: int, width: int, factor:
     white = extend(largest(box.cut(mask), height, width), factor)
     place = (box.left, box.top, *_in_frame(box, pixels, height, width))
     whole = place == (0, 0, scene.pixels.shape[3], scene.pixels.shape[2])
-    return Work(pixels, content, white, None if whole else Backdrop(scene.pixels, place))
+    lean = None
+    if bool((clung > 0).any()):
+        lean = LEAN * extend(lanczos(box.cut(clung), height, width).clamp(0, 1), factor)
+    return Work(pixels, content, white, lean, None if whole else Backdrop(scene.pixels, place))
+
+
+def _clung(edit: Edit, scene: Scene) -> Tensor:
+    """How closely (1, 1, H, W) 0..1 what is beyond the image, and its overlap, goes on from it.
+
+    Closely where all that is known next to it is plain, or a gradient, so that the infill tells what is to be
+    expected. The nearer a strength of 1, the less.
+    """
+    share = min(1.0, CLINGING * (1 - edit.strength))
+    away = distance(scene.beyond, CONTEXT)
+    near = scene.known & (away <= CONTEXT)
+    if share == 0 or not bool(scene.beyond.any()) or not bool(near.any()):
+        return torch.zeros_like(scene.mask)
+    plain = 1 / (1 + (off_plane(scene.pixels, near) / UNLIKE) ** 4)
+    return share * plain * (away <= edit.overlap)
 
 
 def _in_frame(box: Box, pixels: Tensor, height: int, width: int) -> tuple[int, int]:
@@ -115,10 +143,12 @@ def _in_frame(box: Box, pixels: Tensor, height: int, width: int) -> tuple[int, i
     return round(box.width * pixels.shape[3] / width), round(box.height * pixels.shape[2] / height)
 
 
-def _blend(edit: Edit, painted: Tensor, box: Box, scene: Scene, mask: Tensor) -> Tensor:
+def _blend(edit: Edit, painted: Tensor, box: Box, scene: Scene, mask: Tensor, clung: Tensor) -> Tensor:
     """Put what was painted into the picture, with the picture's own pixels outside the mask and a ramp within it."""
     pixels, known, region = box.cut(scene.pixels), box.cut(scene.known), box.cut(mask) > 0
     if edit.color_match:
         painted = match_colours(painted, pixels, region, known)
+        painted = hold(painted, pixels, box.cut(clung))
+        painted = hold_smooth(painted, pixels, region, known)
     share = box.cut(ramp(mask > 0, 2 * edit.mask_blur, whole=~scene.known))
     return torch.where(share > 0, pixels + (painted - pixels) * share, pixels)

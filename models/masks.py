@@ -40,8 +40,13 @@ def ramp(region: Tensor, width: int, *, whole: Tensor) -> Tensor:
     reach = torch.full_like(inwards, width + 1.0)
     if bool(whole.any()):
         reach = torch.minimum(reach, inwards + distance(whole, width))
-    share = (inwards / reach).clamp(0, 1)
-    return torch.where(whole, torch.ones_like(share), share * share * (3 - 2 * share))
+    return torch.where(whole, torch.ones_like(reach), rise(inwards / reach))
+
+
+def rise(share: Tensor) -> Tensor:
+    """Rise smoothly from 0 at a share of 0 and less to 1 at 1 and more."""
+    share = share.clamp(0, 1)
+    return share * share * (3 - 2 * share)
 
 
 def cells(mask: Tensor, factor: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Making what was painted anew agree in colour with the picture around it."""
+"""Making what was painted anew agree in colour with the picture around it, and how plain that is."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.infill import spread
-from models.masks import distance
+from models.masks import distance, rise
 
 BAND = 8  # pixels
 WIDE_BAND = 16  # for outpainting: as wide as the coarsest latents, whose pattern would else be taken for a colour
 TOLERANCE = 0.4  # of -1..1: what differs by more shows something else rather than another colour
+HELD, FREE = 16, 32  # pixels from the rim: as far as that a smooth picture's colours are held, and where they are free
+SMOOTH = 2.0 / 127.5  # detail of this strength makes a place half as smooth as one without any
+FINE, COARSE = 1, 6  # pixels: detail lies between; finer is grain
 
 
 def match_colours(painted: Tensor, original: Tensor, region: Tensor, known: Tensor) -> Tensor:
@@ -39,6 +42,51 @@ def match_colours(painted: Tensor, original: Tensor, region: Tensor, known: Tens
     step = step / (1 + (step.abs().amax(1, keepdim=True) / TOLERANCE) ** 4)
     shift = spread(step, measured.to(painted.dtype))
     return painted + shift * region
+
+
+def hold_smooth(painted: Tensor, original: Tensor, region: Tensor, known: Tensor) -> Tensor:
+    """Give `painted` the colours of `original` (1, 3, H, W) next to the rim of `region`, where that is smooth there.
+
+    What is finer than a few pixels stays as it was painted. Where there is an edge or a texture nothing is changed,
+    nor where nothing was `known`.
+    """
+    there = region & known
+    hold = (1 - rise((distance(~region, FREE) - HELD) / (FREE - HELD))) * smoothness(original, known)
+    lacking, _ = _mean(original - painted, there, FINE + 1)
+    return painted + lacking * hold * there
+
+
+def hold(painted: Tensor, wanted: Tensor, share: Tensor) -> Tensor:
+    """Give `painted` the colours of `wanted` (1, 3, H, W), by a `share` (1, 1, H, W); what is finer than them stays."""
+    if not bool((share > 0).any()):
+        return painted
+    lacking, _ = _mean(wanted - painted, torch.ones_like(share), BAND)
+    return painted + lacking * (1 - (1 - share) ** 2)
+
+
+def smoothness(pixels: Tensor, known: Tensor) -> Tensor:
+    """How smooth pixels (1, 3, H, W) are around each place, from 1 for a plain or a gradient to 0; (1, 1, H, W)."""
+    rows, columns = torch.meshgrid(*(torch.arange(side, dtype=pixels.dtype) for side in known.shape[2:]), indexing="ij")
+    placed = torch.cat((pixels, rows[None, None], columns[None, None]), 1)
+    between = _mean(placed, known, FINE)[0] - _mean(placed, known, COARSE)[0]
+    detail = between[:, :3]
+    for axis in (2, 3):  # at an edge the two means are of different places, and a gradient is no detail
+        both = known.narrow(axis, 1, known.shape[axis] - 1) & known.narrow(axis, 0, known.shape[axis] - 1)
+        pad = (0, 0, 0, 1) if axis == 2 else (0, 1)
+        slope, _ = _mean(F.pad(pixels.diff(dim=axis), pad), F.pad(both.float(), pad) > 0, COARSE)
+        detail = detail - slope * between[:, axis + 1 : axis + 2]
+    rough, _ = _mean(detail.abs().amax(1, keepdim=True), known, 2 * FINE + 2)
+    return 1 / (1 + (rough / SMOOTH) ** 4)
+
+
+def off_plane(pixels: Tensor, where: Tensor) -> float:
+    """What pixels (1, 3, H, W) deviate by, in the channel where that is most, from the plane that fits them best."""
+    rows, columns = torch.nonzero(where[0, 0], as_tuple=True)
+    colours = pixels[0, :, rows, columns].T.double()  # (n, 3)
+    places = torch.stack((rows, columns, torch.ones_like(rows)), 1).double()
+    places = places / places.amax(0).clamp(min=1)
+    plane = torch.linalg.lstsq(places.T @ places, places.T @ colours, driver="gelsd").solution
+    return float((colours - places @ plane).square().mean(0).max().sqrt())
 
 
 def _mean(values: Tensor, where: Tensor, band: int) -> tuple[Tensor, Tensor]:

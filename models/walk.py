@@ -49,13 +49,15 @@ class ModelFacts(Protocol):
 class Start:
     """Where a walk begins: `content` (1, C, h, w) with noise on it, or noise alone, `taken` steps before the end.
 
-    `known` latents stay where `mask` (1, 1, h, w) says so; `extra` are the further channels of an inpainting U-Net.
+    `known` latents stay where `mask` (1, 1, h, w) says so, and draw the others as far as `lean` says (`Known`); `extra`
+    are the further channels of an inpainting U-Net.
     """
 
     taken: int
     content: Tensor | None = None
     known: Tensor | None = None
     mask: Tensor | None = None
+    lean: Tensor | None = None
     extra: Tensor | None = None
 
 
@@ -85,7 +87,7 @@ def walk(
         x = model.schedule.add_noise(start.content, first, sigmas[0])
     known = None
     if start.known is not None and start.mask is not None:
-        known = Known(start.known, first, start.mask)
+        known = Known(start.known, first, start.mask, start.lean)
     sampler = SAMPLERS[recipe.sampler](x, sigmas, noise, recipe.eta)
     return (
         yield from denoise(

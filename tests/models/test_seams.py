@@ -13,14 +13,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import models
+from models import tiles
 from models.bundle import Bundle
 from models.calls import Call, Decode, Encode, EncodeImage, Predict
 from models.checkpoint.loading import load
+from models.edit import Edit
 from models.jobs import job_of, txt2img
+from models.masks import distance
 from models.pixels import from_rgb, to_rgb_bytes
 from models.recipe import Recipe
 from models.run import run
 from models.schedule import Schedule
+from models.tiles import Tiling
 from tests.models.seams import across_and_along, colour_step
 from tests.models.toy import Config
 
@@ -114,13 +118,32 @@ def test_on_a_smooth_background_the_colour_does_not_step(box: tuple[int, int, in
     assert colour_step(unmatched, smooth(), region_of(mask)) > 3 * MAX_STEP
 
 
-@pytest.mark.parametrize("overlap", [0, 32])
+@pytest.mark.parametrize("box", [BOX, (0, 40, 40, 90), (40, 0, 90, 40), (0, 0, 48, 48), (80, 80, SIDE, SIDE)])
+def test_a_cloud_that_is_painted_across_the_rim_of_a_smooth_sky_ends_there(box: tuple[int, int, int, int]) -> None:
+    left, top, right, bottom = (min(max(place, 8), SIDE - 8) for place in box)  # a rim within the picture
+    painted = smooth().clone()
+    painted[:, :, top - 8 : bottom + 8, (left + right) // 2 :] = 0.95
+    found = edited(Painter(painted), smooth(), square(box))
+    assert colour_step(found, smooth(), region_of(square(box))) <= MAX_STEP
+    unmatched = edited(Painter(painted), smooth(), square(box), edit={"color_match": False})
+    assert colour_step(unmatched, smooth(), region_of(square(box))) > 3 * MAX_STEP
+
+
+def test_an_edge_that_runs_into_the_rim_stays_as_sharp_as_it_was_painted() -> None:
+    original = smooth().clone()
+    original[:, :, :, 60:] += 0.4
+    found = edited(Painter(original + WRONG), original, square(BOX))
+    within = found[:, :, BOX[1] : BOX[3], 58:62]
+    assert within.diff(dim=3).abs().amax(3).min() > 0.9 * 0.4
+
+
+@pytest.mark.parametrize(("strength", "overlap"), [(1, 0), (1, 32), (0.75, 32)])
 @pytest.mark.parametrize(("x", "y"), [(-64, 0), (64, 0), (0, -64), (0, 64), (-64, -64), (64, 64), (64, -64)])
-def test_no_side_and_no_corner_is_outpainted_otherwise(x: int, y: int, overlap: int) -> None:
+def test_no_side_and_no_corner_is_outpainted_otherwise(x: int, y: int, strength: float, overlap: int) -> None:
     """The picture is the same on all sides, so the scores are those of the rim alone."""
     frame = {"x": x, "y": y, "width": SIDE, "height": SIDE}
     plain = torch.full((1, 3, SIDE, SIDE), 0.2)
-    found = edited(Painter(plain + WRONG), plain, edit={"frame": frame, "overlap": overlap, "strength": 1})
+    found = edited(Painter(plain + WRONG), plain, edit={"frame": frame, "overlap": overlap, "strength": strength})
     assert (found - plain).abs().max() * 127.5 <= MAX_STEP
 
 
@@ -161,11 +184,14 @@ class Plain:
         return [self.latents] if isinstance(call, Predict) else self.bundle.answer(calls)
 
 
-def drift_of(model: Any, colour: Tensor) -> float:
-    """The mean colour after forty outpaints to the right, less that before the first, in levels."""
+def drift_of(
+    model: Any, colour: Tensor, *, times: int = 40, steps: int = 1, strength: float = 1, **fields: Any
+) -> float:
+    """The mean colour after so many outpaints to the right, less that before the first, in levels."""
     image, frame = colour.expand(1, 3, SMALL, SMALL), {"x": SMALL // 2, "y": 0, "width": SMALL, "height": SMALL}
-    for seed in range(40):
-        image = edited(model, image, edit={"frame": frame, "strength": 1}, seed=seed, steps=1)
+    edit = {"frame": frame, "strength": strength}
+    for seed in range(times):
+        image = edited(model, image, edit=edit, seed=seed, steps=steps, **fields)
     return float((image - colour).mean((2, 3)).abs().max()) * 127.5
 
 
@@ -178,6 +204,51 @@ def test_forty_outpaints_through_the_embedded_autoencoder_do_not_drift(bundle: B
     colour = torch.tensor([60.0, 120.0, 180.0])[:, None, None] / 127.5 - 1
     [latents] = bundle.answer([EncodeImage(colour.expand(1, 3, SMALL, SMALL))])
     assert drift_of(Plain(bundle, latents), colour) <= MAX_DRIFT
+
+
+def test_outpaints_by_the_embedded_model_leave_a_plain_picture_plain(bundle: Bundle) -> None:
+    """Eight, at the strength that is the default, where nothing is asked for; `tests.models.forty` makes all forty."""
+    colour = torch.tensor([60.0, 120.0, 180.0])[:, None, None] / 127.5 - 1
+    strength = Edit.model_fields["strength"].default
+    assert drift_of(bundle, colour, times=8, steps=4, strength=strength, prompt="") <= MAX_DRIFT
+
+
+@pytest.mark.parametrize(("strength", "is_plain"), [(0.75, True), (1, False)])
+def test_beyond_a_plain_picture_the_strength_says_whether_something_else_may_be(
+    strength: float, is_plain: bool
+) -> None:
+    plain, scene = torch.full((1, 3, SIDE, SIDE), 0.2), texture(3)
+    frame = {"x": SIDE // 2, "y": 0, "width": SIDE, "height": SIDE}
+    found = edited(Painter(scene), plain, steps=4, edit={"frame": frame, "strength": strength})
+    beyond = (found - plain)[:, :, :, SIDE // 2 :].std() / (scene - plain)[:, :, :, SIDE // 2 :].std()
+    assert bool(beyond < 0.3) is is_plain
+    assert bool(beyond > 0.8) is not is_plain
+
+
+def test_beyond_a_picture_that_is_full_of_things_the_painter_is_free() -> None:
+    image, scene = texture(5), texture(3)
+    frame = {"x": SIDE // 2, "y": 0, "width": SIDE, "height": SIDE}
+    found = edited(Painter(scene), image, steps=4, edit={"frame": frame, "strength": 0.75})
+    there = (slice(None), slice(None), slice(None), slice(3 * SIDE // 4, None))
+    assert (found - scene)[there].std() < 0.2 * scene[there].std()
+
+
+def test_with_the_autoencoder_in_tiles_what_is_kept_is_kept(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def small_tiles() -> Tiling:
+        asked.append(True)
+        return Tiling(tile=4, overlap=2, max_activations=0)
+
+    monkeypatch.setattr(tiles, "Tiling", small_tiles)
+    mask = square(BOX)
+    [latents] = bundle.answer([EncodeImage(texture(4))])
+    found = edited(Plain(bundle, latents), smooth(), mask, edit={"grow": 12})
+    kept = from_rgb(levels(smooth()))
+    outside = (distance(region_of(mask), 12) > 12).expand_as(found)
+    assert len(asked) >= 2  # to encode and to decode
+    assert torch.equal(found[outside], kept[outside])
+    assert (found - kept).abs().max() * 127.5 > 3
 
 
 def test_the_embedded_model_repaints_a_sky_without_a_seam(bundle: Bundle) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,14 @@ def test_tiles_begin_beyond_what_stable_diffusion_makes_at_once(small: VAE) -> N
     assert MAX_ACTIVATIONS == 1024 * 1024 * 128
     assert not Tiling().is_needed(small, 1024, 1024)
     assert Tiling(max_activations=8 * 512 * 512 - 1).is_needed(small, 512, 512)
+
+
+def test_the_embedded_decoder_which_holds_little_is_never_asked_for_tiles() -> None:
+    """It works on pixels folded 16 x 16: tiles would hold as much as the whole (`tests.models.held`), and take longer."""
+    config = VAEConfig.from_dict(json.loads((EMBEDDED / "vae" / "config.json").read_text()))
+    with torch.device("meta"):
+        vae = VAE(config).eval()
+    assert not Tiling().is_needed(vae, 4096, 4096)
 
 
 @torch.no_grad()
