@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from models.checkpoint.probe import probe
 from models.checkpoint.single_file import SingleFile
 from models.checkpoint.tokenizers import tokenizer_of
 from models.checkpoint.towers import tower_of
-from models.checkpoint.weights import network
+from models.checkpoint.weights import fill, hollow
 from models.schedule import Schedule
 from models.unet import UNet
 from models.vae import VAE
@@ -28,9 +29,13 @@ def load(path: Path | str, device: torch.device | str = "cpu", dtype: torch.dtyp
     files, device = layout_of(Path(path)), torch.device(device)
     config, schedule, tokenizer = files.config, schedule_of(files), tokenizer_of(files)
     check(files)
-    text = tower_of(files, tokenizer, device, dtype)
-    unet = network(lambda: UNet(files.unet), files.weights("unet"), device, dtype)
-    vae = network(lambda: VAE(files.vae), files.weights("vae"), device, dtype)
+    with ThreadPoolExecutor(1, "checkpoint") as beside:  # what copying does not wait for
+        hollow_unet = beside.submit(hollow, lambda: UNet(files.unet))
+        hollow_vae = beside.submit(hollow, lambda: VAE(files.vae))
+        mark = beside.submit(fingerprint, files.files("unet")[0])
+        text = tower_of(files, tokenizer, device, dtype)
+        unet = fill(hollow_unet.result(), files.weights("unet"), device, dtype)
+        vae = fill(hollow_vae.result(), files.weights("vae"), device, dtype)
     if files.prediction_type is None:
         schedule = schedule_of(files, probe(unet, text, device, dtype))
     return Bundle(
@@ -42,7 +47,7 @@ def load(path: Path | str, device: torch.device | str = "cpu", dtype: torch.dtyp
         text=text,
         device=device,
         dtype=dtype,
-        fingerprint=fingerprint(files.files("unet")[0]),
+        fingerprint=mark.result(),
         defaults=files.defaults,
         preview_factors=files.card.preview.model_dump() if files.card.preview else None,
         examples=files.card.examples,

@@ -37,13 +37,22 @@ def network(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Network:
-    """Build a network with the tensors of files, which `fit.py` found to fit. Raises `CheckpointError`.
+    """Build a network with the tensors of files, which `fit.py` found to fit. Raises `CheckpointError`."""
+    return fill(hollow(build), slots, device, dtype)
+
+
+def hollow(build: Callable[[], Network]) -> Network:
+    """Build a network whose tensors have shapes alone."""
+    with torch.device("meta"):
+        return build()
+
+
+def fill(built: Network, slots: Mapping[str, Slot], device: torch.device, dtype: torch.dtype) -> Network:
+    """Give a hollow network the tensors of files. Raises `CheckpointError`.
 
     Convolutions lie in memory with their channels last, which on a CPU saved 15 to 25 % of the embedded model's
     U-Net and VAE in float32.
     """
-    with torch.device("meta"):
-        built = build()
     built.load_state_dict(_copies(slots, device, dtype), assign=True)
     return built.train(False).requires_grad_(False)
 
