@@ -222,7 +222,12 @@ def test_the_next_one_is_not_loaded_while_somebody_still_holds_the_last(
 
     monkeypatch.setattr("app.engine.shelf.gc.collect", looked)
     load = loader.load
-    monkeypatch.setattr(loader, "load", lambda name, path: (seen.append(held() is not None), load(name, path))[1])
+
+    def loading(name: str, path: Path) -> Bundle:
+        seen.append(held() is not None)
+        return load(name, path)
+
+    monkeypatch.setattr(loader, "load", loading)
     bench.draw("b")
     assert (seen[0], seen[-1]) == (True, False), "it was held when the switch began, and gone when the next was loaded"
 
