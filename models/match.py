@@ -48,19 +48,20 @@ def hold_smooth(painted: Tensor, original: Tensor, region: Tensor, known: Tensor
     """Give `painted` the colours of `original` (1, 3, H, W) next to the rim of `region`, where that is smooth there.
 
     What is finer than a few pixels stays as it was painted. Where there is an edge or a texture nothing is changed,
-    nor where nothing was `known`.
+    nor where nothing was `known`; towards there it fades, so that no step begins at that edge.
     """
     there = region & known
-    hold = (1 - rise((distance(~region, FREE) - HELD) / (FREE - HELD))) * smoothness(original, known)
+    near = 1 - rise((distance(~region, FREE) - HELD) / (FREE - HELD))
+    inland = rise(distance(~known, FREE) / FREE)
     lacking, _ = _mean(original - painted, there, FINE + 1)
-    return painted + lacking * hold * there
+    return painted + lacking * near * inland * smoothness(original, known) * there
 
 
 def hold(painted: Tensor, wanted: Tensor, share: Tensor) -> Tensor:
     """Give `painted` the colours of `wanted` (1, 3, H, W), by a `share` (1, 1, H, W); what is finer than them stays."""
     if not bool((share > 0).any()):
         return painted
-    lacking, _ = _mean(wanted - painted, torch.ones_like(share), BAND)
+    lacking, _ = _mean(wanted - painted, torch.ones_like(share), FINE + 2)
     return painted + lacking * (1 - (1 - share) ** 2)
 
 

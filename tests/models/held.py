@@ -68,7 +68,8 @@ def held(vae: VAE, side: int, tiling: Tiling) -> int:
     z = torch.empty(1, vae.config.latent_channels, side, side, device="meta")
     with Held() as counted:
         decode(vae, z, tiling)
-    return counted.most
+    most: int = counted.most
+    return most
 
 
 def main() -> None:

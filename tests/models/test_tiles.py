@@ -81,7 +81,7 @@ def test_tiles_begin_beyond_what_stable_diffusion_makes_at_once(small: VAE) -> N
 
 
 def test_the_embedded_decoder_which_holds_little_is_never_asked_for_tiles() -> None:
-    """It works on pixels folded 16 x 16: tiles would hold as much as the whole (`tests.models.held`), and take longer."""
+    """It works on pixels folded 16 x 16: tiles hold no less than the whole (`tests.models.held`) and take longer."""
     config = VAEConfig.from_dict(json.loads((EMBEDDED / "vae" / "config.json").read_text()))
     with torch.device("meta"):
         vae = VAE(config).eval()
