@@ -41,7 +41,8 @@ def test_attention_with_scores_beyond_float16_is_computed_in_float32(monkeypatch
     attention = Attention(64, heads=1, upcast=True).half().requires_grad_(False)
     for project in (attention.to_q, attention.to_k):
         nn.init.eye_(project.weight).mul_(50)
-    attended = attention(torch.full((1, 4, 64), 2.0, dtype=torch.float16))
+    tokens = torch.full((1, 4, 64), 2.0, dtype=torch.float16)
+    attended = attention(tokens, torch.zeros_like(tokens))
     assert seen == [torch.float32]
     assert attended.dtype is torch.float16
     assert bool(attended.isfinite().all())
