@@ -31,15 +31,15 @@ DEFAULTS = {
 }
 EXAMPLES = [
     "snowy mountains at sunset with a cabin on the left",
-    "a lighthouse by the sea at night, rolling hills behind, a crescent moon",
-    "northern lights, islands beside a lake at night with a sailboat",
-    "snowy mountains in the snow on a clear day with a cabin",
-    "sand dunes in the desert at sundown with a cactus",
-    "snow-capped mountains by the sea at sunrise with a windmill and clouds",
-    "a mountain range along a river at dawn with a tent, the sun and clouds",
-    "palm trees by the ocean in the morning, sand dunes behind, the sun",
-    "a city skyline in winter by night with a full moon",
-    "snowy mountains in winter with pine trees on the right and the sun",
+    "a lighthouse on the right by the sea at night, rolling hills behind, a crescent moon on the left",
+    "northern lights, islands beside a lake at night with a sailboat on the right",
+    "snowy mountains in the snow on a clear day with a cabin on the right",
+    "sand dunes in the desert at sundown with a cactus on the right and the sun on the left",
+    "snow-capped mountains by the sea at sunrise with a windmill on the left, the sun on the right and clouds",
+    "a mountain range along a river at dawn with a tent on the left, the sun on the left and clouds",
+    "palm trees on the right by the ocean in the morning, sand dunes behind, the sun on the left",
+    "rolling hills by the sea at night, a crescent moon in the middle and a starry sky",
+    "snowy mountains in winter at noon with pine trees on the right and the sun on the left",
 ]
 MORE_EXAMPLES = [
     "snowy mountains at sunset with a castle on the left, papercut style",
