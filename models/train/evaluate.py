@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -196,7 +196,7 @@ def report(figures: dict[str, Any]) -> str:
     for title in ("steps", "guidance"):
         rows = figures.get(title, [])
         if rows:
-            names = [name for name in rows[0] if name not in Score.__dataclass_fields__]
+            names = [name for name in rows[0] if name not in {field.name for field in fields(Score)}]
             columns = [*names, "thing", "thing_at", "all at once", "doubled"]
             lines += ["", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
             lines += [

@@ -1,14 +1,11 @@
-"""Drawing on the canvas in a real browser, with mouse, pen and fingers, and how the mask is saved."""
+"""Drawing on the canvas in a real browser, with mouse and pen, and how the mask is saved."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.pages.easel import WINDOW, Stand
+from tests.pages.easel import WINDOW
 from tests.pages.painting import (
     SIDE,
     begin,
@@ -22,16 +19,13 @@ from tests.pages.painting import (
     saved,
     soon,
     state_of,
-    touch,
 )
 
 pytestmark = pytest.mark.browser
-PHONE: Any = {"width": 360, "height": 740}
 ZOOM = """zoom => new Promise((resolve) => {
     document.documentElement.style.zoom = zoom;
     requestAnimationFrame(() => requestAnimationFrame(resolve));
 })"""
-TARGET = 44  # pixels, the smallest side of what a finger should hit
 
 
 def size_brush(page: Page, size: int) -> None:
@@ -120,72 +114,6 @@ def test_a_mask_is_drawn_undone_exactly_saved_and_there_after_a_reload(easel: Pa
     page.keyboard.press("Delete")
     expect(page.locator("[data-about]")).to_contain_text("Nothing is masked")
     assert mask_of(page, canvas_id) is None
-
-
-def test_fingers_draw_zoom_and_take_back_a_stroke_by_a_second_one(chromium: Browser, stand: Stand) -> None:
-    context = chromium.new_context(base_url=stand.url, viewport=PHONE, has_touch=True, is_mobile=True)
-    page = context.new_page()
-    canvas_id = begin(page)
-    fingers = context.new_cdp_session(page)
-    start_at, end_at, other = on_screen(page, (60, 60), (120, 60), (200, 200))
-    touch(fingers, "touchStart", [start_at])
-    touch(fingers, "touchMove", [end_at])
-    touch(fingers, "touchStart", [end_at, other])
-    before = page.locator("[data-zoom]").inner_text()
-    touch(fingers, "touchMove", [(end_at[0] - 20, end_at[1] - 20), (other[0] + 20, other[1] + 20)])
-    touch(fingers, "touchEnd")
-    expect(page.locator("[data-zoom]")).not_to_have_text(before)
-    expect(page.locator("[data-about]")).to_contain_text("Nothing is masked")
-    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
-
-    start_at, end_at = on_screen(page, (60, 60), (120, 60))
-    touch(fingers, "touchStart", [start_at])
-    touch(fingers, "touchMove", [end_at])
-    touch(fingers, "touchEnd")
-    touch(fingers, "touchStart", [start_at])
-    touch(fingers, "touchMove", [other])
-    saved(page)  # in the middle of a stroke, with what waits of the one before
-    touch(fingers, "touchStart", [other, end_at])
-    touch(fingers, "touchEnd")
-    left, top, right, bottom = box_of(mask_of(page, canvas_id))
-    assert (left + right) / 2 == pytest.approx(90, abs=3)
-    assert (top + bottom) / 2 == pytest.approx(60, abs=3)
-
-    page.locator("[data-tool-name=frame]").tap()
-    handle = page.locator('[data-handle="right"]').bounding_box()
-    assert handle is not None
-    grip = (handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
-    pulled = (grip[0] - 60, grip[1])
-    touch(fingers, "touchStart", [grip])
-    touch(fingers, "touchMove", [pulled])
-    expect(page.locator("[data-canvas]")).to_have_attribute("data-framed", "apart")
-    touch(fingers, "touchStart", [pulled, start_at])
-    expect(page.locator("[data-canvas]")).to_have_attribute("data-framed", "whole")
-    before = page.locator("[data-zoom]").inner_text()
-    touch(fingers, "touchMove", [pulled, (start_at[0] - 30, start_at[1] - 30)])
-    expect(page.locator("[data-zoom]")).not_to_have_text(before)
-    touch(fingers, "touchEnd")
-    saved(page)
-    assert state_of(page, canvas_id)["frame"] == {"x": 0, "y": 0, "width": SIDE, "height": SIDE}
-    page.locator("[data-tool-name=brush]").tap()
-
-    wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-    assert wide <= seen
-    page.get_by_role("button", name="Settings and steps").tap()
-    expect(page.get_by_role("spinbutton", name="Strength")).to_be_visible()
-    buttons = page.eval_on_selector_all(
-        ".canvas .button, .canvas .icon-button, .canvas summary, .canvas .segments label",
-        "all => all.filter(e => e.checkVisibility()).map(e => [e.innerText, e.getBoundingClientRect().height])",
-    )
-    assert [name for name, height in buttons if height < TARGET] == []
-    assert Axe().run(page).response["violations"] == []
-    drawn = mask_of(page, canvas_id)
-    stage = page.locator("[data-stage]").bounding_box()
-    assert stage is not None
-    page.touchscreen.tap(stage["x"] + 20, stage["y"] + 10)
-    expect(page.get_by_role("spinbutton", name="Strength")).to_be_hidden()
-    assert mask_of(page, canvas_id) == drawn, "the tap that closed the sheet has drawn"
-    context.close()
 
 
 def test_a_pen_that_is_pressed_harder_draws_wider(easel: Page) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.cli.bench.figure import Figure
-from app.cli.bench.measure import spread_figure
+from app.cli.bench.measure import loaded, spread_figure
 from app.services.catalogue import Catalogue
 from app.services.request import JobRequest
 from app.settings import Settings
@@ -30,19 +30,10 @@ def measure(settings: Settings, *, quick: bool = False) -> Iterator[Figure]:
     """The same users without the greedy one, then with."""
     import torch
 
-    from app.engine.threads import set_threads
-    from models.checkpoint.loading import CheckpointError, load
-    from models.devices import pick_device, pick_dtype
-
     catalogue = Catalogue(settings)
-    set_threads()
-    device = pick_device(settings.device)
-    try:
-        bundle = load(catalogue.default.path, device=device, dtype=pick_dtype(settings.dtype, device))
-    except CheckpointError as error:
-        raise RuntimeError(str(error)) from error
+    bundle = loaded(settings, catalogue)
     recipe, *_ = JobRequest(prompt=(*catalogue.default.examples, "a lake")[0], seed=1, steps=STEPS).recipes(catalogue)
-    clock = time.process_time if torch.get_num_threads() == 1 and device.type == "cpu" else time.perf_counter
+    clock = time.process_time if torch.get_num_threads() == 1 and bundle.device.type == "cpu" else time.perf_counter
     pictures = 2 if quick else PICTURES
     House(bundle, recipe, clock).serve(1, 0)
     alone = House(bundle, recipe, clock).serve(pictures, 0)
@@ -79,7 +70,7 @@ class House:
         """Ask for a picture and, once it is there, for the rest of so many."""
         from app.engine.task import Event, Failed, Finished, Task
 
-        began, self._seed = self._now(), self._seed + 1
+        began, self._seed = self._clock(), self._seed + 1
 
         def hear(event: Event) -> None:
             if isinstance(event, Failed):
@@ -87,14 +78,11 @@ class House:
             if not isinstance(event, Finished):
                 return
             if owner != "greedy":
-                self._seconds.append(self._now() - began)
+                self._seconds.append(self._clock() - began)
             if left > 1 or owner == "greedy":
                 self._ask(owner, left - 1)
 
         self._engine.submit(Task(self._recipe.model_copy(update={"seed": self._seed}), hear, owner=owner))
-
-    def _now(self) -> float:
-        return self._clock()
 
 
 def _p95(seconds: list[float]) -> float:

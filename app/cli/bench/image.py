@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.bench.clients import Wish
 from app.cli.bench.figure import Figure
-from app.cli.bench.measure import in_turns, ratios, spread_figure, timed
+from app.cli.bench.measure import in_turns, loaded, ratios, spread_figure, timed
 from app.services.catalogue import Catalogue
 from app.services.request import JobRequest
 from app.settings import Settings
@@ -30,17 +30,8 @@ MAX_DIFFERENCE = 2  # of 255 levels: more is another picture
 def measure(settings: Settings) -> Iterator[Figure]:
     """Load the checkpoint, make one picture to warm up, then the next, each of another seed."""
     began = time.perf_counter()
-    from app.engine.threads import set_threads
-    from models.checkpoint.loading import CheckpointError, load
-    from models.devices import pick_device, pick_dtype
-
     catalogue = Catalogue(settings)
-    set_threads()
-    device = pick_device(settings.device)
-    try:
-        bundle = load(catalogue.default.path, device=device, dtype=pick_dtype(settings.dtype, device))
-    except CheckpointError as error:
-        raise RuntimeError(str(error)) from error
+    bundle = loaded(settings, catalogue)
     yield Figure("import of torch and transformers, and loading", time.perf_counter() - began, "s")
     prompts = catalogue.default.examples or [PROMPT]
     recipe, *_ = JobRequest(prompt=prompts[0], seed=1).recipes(catalogue)

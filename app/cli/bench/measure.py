@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.bench.figure import Figure
+from app.services.catalogue import Catalogue
+from app.settings import Settings
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from models.bundle import Bundle
 
 GEMM_SIDE = 2048
 GEMM_RUNS = 7
@@ -128,3 +132,17 @@ def _status(field: str) -> int:
 
 def _over(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     return [mine / other for mine, other in zip(ours, theirs, strict=True)]
+
+
+def loaded(settings: Settings, catalogue: Catalogue) -> Bundle:
+    """Load the default checkpoint as the engine does. Raises `RuntimeError` where that cannot be."""
+    from app.engine.threads import set_threads
+    from models.checkpoint.loading import CheckpointError, load
+    from models.devices import pick_device, pick_dtype
+
+    set_threads()
+    device = pick_device(settings.device)
+    try:
+        return load(catalogue.default.path, device=device, dtype=pick_dtype(settings.dtype, device))
+    except CheckpointError as error:
+        raise RuntimeError(str(error)) from error
