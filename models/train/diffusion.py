@@ -153,9 +153,11 @@ class Run:
     def _batch(self, pairs: Pairs, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Pick pairs: latents (B, C, h, w), tokens (B, T) and labels (B, L), of which the two of a pair are neighbours.
 
+        `plan.batch` is that of square pictures; of larger ones there are fewer, so that each step costs the same.
         Where the caption is dropped, all labels are IGNORED.
         """
-        count = max(1, self.plan.batch // 2)
+        shrunk = self.design.unet["sample_size"] ** 2 / pairs.latents[0, 0, 0].numel()
+        count = max(1, round(shrunk * self.plan.batch / 2))
         chosen = torch.from_numpy(rng.integers(0, len(pairs), count)).to(self.device)
         wording = torch.from_numpy(rng.integers(0, pairs.tokens.shape[1], count)).to(self.device)
         dropped = torch.from_numpy(rng.random(count) < DROPOUT).to(self.device)[:, None, None]

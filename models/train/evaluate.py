@@ -11,7 +11,8 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,19 +24,22 @@ from PIL import Image
 
 from ..bundle import Bundle
 from ..checkpoint.loading import load
-from . import judge
+from . import judge, texture
 from .gallery import draw, recipes_of
-from .pictures import HELD_OUT, picture_of, scene_of, to_pixels
+from .pictures import HELD_OUT, IMAGE_SIZE, picture_of, scene_of, to_picture, to_pixels
 from .probe import STICKER_PARTS
+from .render import render
 from .scene import WORLDS, Scene, World
 from .sheet import compose
 from .speech import caption
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
 STEPS = (4, 8, 12, 20, 30)
-SAMPLERS = ("ddim", "dpmpp_2m")
+SAMPLERS = ("ddim", "dpmpp_2m", "dpmpp_2m_sde")
 GUIDANCE = (1.0, 2.0, 4.0, 8.0)
+SIZES = ((192, 192), (320, 320), (384, 256), (256, 384), (384, 384), (512, 320), (320, 512), (512, 512))
 PSNR_PICTURES = 64
+FIRST = HELD_OUT + 20_000  # of the scenes that are asked for
 IN_SKIES = ("luminary", "clouds", "stars", "aurora")
 TIMED = 5
 TESTED = 1000  # renders on which the judge itself is tested
@@ -69,15 +73,16 @@ def main(argv: list[str] | None = None) -> int:
         "seconds": seconds(bundle, reader.world),
     }
     scenes = held_out(options.prompts, reader.world)
+    figures["texture"] = textures(bundle, reader.world, len(scenes))
     pictures = _pictures(bundle, scenes)
-    figures["defaults"] = asdict(score(reader, pictures, scenes))
+    figures["defaults"] = _judged(reader, pictures, scenes)
     compose([Image.fromarray(p) for p in pictures[:48]], [_said(i, s) for i, s in enumerate(scenes[:48])]).save(
         folder / "held-out.png"
     )
     if not options.short:
         few = scenes[: options.prompts // 2]
-        figures["steps"] = _series(bundle, reader, few, {"sampler": SAMPLERS, "steps": STEPS}, folder / "steps.png")
-        figures["guidance"] = _series(bundle, reader, few, {"guidance_scale": GUIDANCE}, folder / "guidance.png")
+        for title, rows in series().items():
+            figures[title] = _series(bundle, reader, few, rows, folder / f"{title}.png")
     (folder / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(report(figures))
     return 0
@@ -100,7 +105,15 @@ def _world_of(checkpoint: Path) -> int:
 
 def held_out(count: int, world: World) -> list[Scene]:
     """Return scenes that are never trained on."""
-    return [scene_of(HELD_OUT + 20_000 + i, world) for i in range(count)]
+    return [scene_of(FIRST + i, world) for i in range(count)]
+
+
+@lru_cache(maxsize=2)
+def _renders(count: int, world: World, width: int = IMAGE_SIZE, height: int = IMAGE_SIZE) -> NDArray[np.uint8]:
+    """Draw the scenes of `held_out` as the model was shown such scenes."""
+    shape = height / IMAGE_SIZE, width / IMAGE_SIZE
+    scenes = enumerate(held_out(count, world), FIRST + 1)
+    return np.stack([render(scene, Random(number), IMAGE_SIZE, shape) for number, scene in scenes])
 
 
 def _said(number: int, scene: Scene) -> str:
@@ -130,6 +143,13 @@ def score(reader: judge.Judge, pictures: Sequence[NDArray[np.uint8]], scenes: Se
     return Score(_shares(right), float(np.mean(whole)), float(np.mean(doubled)), _shares(unasked))
 
 
+def _judged(reader: judge.Judge, pictures: Sequence[NDArray[np.uint8]], scenes: Sequence[Scene]) -> dict[str, Any]:
+    """Return the `Score` of pictures of the first held-out scenes and how far their texture is from renders of them."""
+    height, width, _ = pictures[0].shape
+    rendered = _renders(len(scenes), reader.world, width, height)
+    return asdict(score(reader, pictures, scenes)) | {"texture": texture.distance(np.stack(pictures), rendered)}
+
+
 def _shares(values: dict[str, list[bool]]) -> dict[str, float]:
     return {name: float(np.mean(several)) for name, several in values.items() if several}
 
@@ -148,18 +168,24 @@ def is_named(scene: Scene, part: str) -> bool:
     return bool(getattr(scene, part.removesuffix("_at")))
 
 
+def series() -> dict[str, list[dict[str, Any]]]:
+    """Return what is compared: for each title the options of a recipe that make its rows."""
+    return {
+        "steps": [{"sampler": sampler, "steps": steps} for sampler in SAMPLERS for steps in STEPS],
+        "guidance": [{"guidance_scale": scale} for scale in GUIDANCE],
+        "sizes": [{"width": width, "height": height} for width, height in SIZES],
+    }
+
+
 def _series(
-    bundle: Bundle, reader: judge.Judge, scenes: Sequence[Scene], options: dict[str, Sequence[Any]], sheet: Path
+    bundle: Bundle, reader: judge.Judge, scenes: Sequence[Scene], rows: Sequence[dict[str, Any]], sheet: Path
 ) -> list[dict[str, Any]]:
-    """Score every combination of options; the sheet has a row for each and a column for each of six scenes."""
-    rows: list[dict[str, Any]] = [{}]
-    for name, values in options.items():
-        rows = [row | {name: value} for row in rows for value in values]
+    """Score pictures with the options of each row; the sheet has a row for each and a column for each of six scenes."""
     shown, results = [], []
     for row in rows:
         pictures = _pictures(bundle, scenes, **row)
         shown += [(Image.fromarray(picture), str(row)) for picture in pictures[:6]]
-        results.append(row | asdict(score(reader, pictures, scenes)))
+        results.append(row | _judged(reader, pictures, scenes))
     compose([picture for picture, _ in shown], [text for _, text in shown]).save(sheet)
     return results
 
@@ -173,6 +199,18 @@ def psnr(bundle: Bundle, world: World) -> float:
         decoded = bundle.vae.decode(bundle.vae.encode(pixels)[0]).clamp(-1, 1)
         found.append(-10 * float(((decoded - pixels) / 2).square().mean().log10()))
     return float(np.mean(found))
+
+
+@torch.no_grad()
+def textures(bundle: Bundle, world: World, count: int) -> dict[str, list[float]]:
+    """Return what bounds the texture of generated pictures: that of other renders, and of the autoencoder's copies."""
+    shown = _renders(count, world)
+    others = np.stack([picture_of(HELD_OUT + 60_000 + i, world=world) for i in range(count)])
+    copies = [to_picture(bundle.vae.decode(bundle.vae.encode(to_pixels(one[None]))[0])) for one in shown]
+    return {
+        "other renders": texture.distance(others, shown),
+        "the autoencoder": texture.distance(np.concatenate(copies), shown),
+    }
 
 
 def seconds(bundle: Bundle, world: World) -> float:
@@ -192,16 +230,20 @@ def report(figures: dict[str, Any]) -> str:
     lines += [f"| {part} | {share:.0%} | {ceiling[part]:.0%} |" for part, share in defaults["parts"].items()]
     lines += [f"| all at once | {defaults['all']:.0%} | |", f"| something doubled | {defaults['doubled']:.0%} | |"]
     lines += [f"| {part}, though not asked for | {share:.0%} | |" for part, share in defaults["unasked"].items()]
+    lines += ["", "| texture, from renders of the same scenes | fine | half | quarter |", "|---|---|---|---|"]
+    textures = figures["texture"] | {"the defaults": defaults["texture"]}
+    lines += [f"| {name} | {' | '.join(f'{one:.0f}' for one in found)} |" for name, found in textures.items()]
     lines += ["", f"autoencoder {figures['psnr']:.1f} dB; one picture {figures['seconds']:.2f} s"]
-    for title in ("steps", "guidance"):
+    for title in series():
         rows = figures.get(title, [])
         if rows:
-            names = [name for name in rows[0] if name not in {field.name for field in fields(Score)}]
-            columns = [*names, "thing", "thing_at", "all at once", "doubled"]
+            names = [name for name in rows[0] if name not in defaults]
+            columns = [*names, "thing", "thing_at", "all at once", "doubled", "texture"]
             lines += ["", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
             lines += [
                 f"| {' | '.join(str(row[name]) for name in names)} | {row['parts']['thing']:.0%} "
-                f"| {row['parts']['thing_at']:.0%} | {row['all']:.0%} | {row['doubled']:.0%} |"
+                f"| {row['parts']['thing_at']:.0%} | {row['all']:.0%} | {row['doubled']:.0%} "
+                f"| {np.mean(row['texture']):.0f} |"
                 for row in rows
             ]
     return "\n".join(lines)

@@ -23,16 +23,24 @@ from torch import Tensor
 from .design import Design, design_named
 from .probe import label_of
 from .processes import in_processes
-from .render import SQUARE, TALL, WIDE, Shape, render
+from .render import LARGE_TALL, LARGE_WIDE, SQUARE, TALL, WIDE, Shape, render
 from .scene import WORLDS, Scene, World, sample_scene, variant
 from .speech import caption
 from .words import Words
 
 CHUNK = 500  # pairs a file
 PART = 25  # pairs that a process draws at a time
-CAPTIONS = 4  # for each pair
+OMISSIONS = (1.0, 1.0, 1.0, 4.0)  # for each of a pair's captions; the last is often as short as people write them
 FIRST = 5_000_000
-SHAPES = {8: WIDE, 9: TALL}  # of every ten files; the others hold square pictures
+SHAPES: tuple[Shape, ...] = (  # of every twenty files: a network that has seen one size alone draws mush at others
+    *(6 * (SQUARE,)),
+    *(2 * (WIDE, TALL)),
+    (0.75, 0.75),
+    *(2 * ((1.25, 1.25), (1.5, 1.5))),
+    *(3 * ((2.0, 2.0),)),
+    LARGE_WIDE,
+    LARGE_TALL,
+)
 Encoder = Callable[[NDArray[np.uint8]], Tensor]  # pictures (N, H, W, 3) to latents (N, C, h, w)
 Drawn = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int16]]
 
@@ -61,13 +69,13 @@ def draw_part(job: tuple[str, int, Shape]) -> Drawn:
 def _tokens(design: Design, pairs: list[tuple[Scene, Scene]], first: int) -> NDArray[np.int16]:
     """Both scenes of a pair are described with equal choices of words, so that the captions differ little."""
     said = [
-        caption(scene, Random((first + i) * CAPTIONS + k))
+        caption(scene, Random((first + i) * len(OMISSIONS) + k), omissions=omissions)
         for i, pair in enumerate(pairs)
-        for k in range(CAPTIONS)
+        for k, omissions in enumerate(OMISSIONS)
         for scene in pair
     ]
     rows: NDArray[np.int16] = _words(design.name).tokens(said).numpy().astype(np.int16)
-    return rows.reshape(len(pairs), CAPTIONS, 2, -1)
+    return rows.reshape(len(pairs), len(OMISSIONS), 2, -1)
 
 
 @lru_cache(maxsize=4)
@@ -82,7 +90,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     missing = [chunk for chunk in range(chunks) if not _file(folder, chunk).exists()]
     jobs = [
-        (design.name, first, SHAPES.get(chunk % 10, SQUARE))
+        (design.name, first, SHAPES[chunk % len(SHAPES)])
         for chunk in missing
         for first in range(chunk * CHUNK, (chunk + 1) * CHUNK, PART)
     ]

@@ -38,8 +38,8 @@ def sheet(checkpoint: Path, prompts: Sequence[str], target: Path, **options: obj
 
 
 def compose(pictures: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:
-    """Lay pictures out in rows with their captions beneath."""
-    width, height = pictures[0].size
+    """Lay pictures out in rows with their captions beneath, in cells that hold the largest."""
+    width, height = (max(picture.size[axis] for picture in pictures) for axis in (0, 1))
     rows = -(-len(pictures) // COLUMNS)
     page = Image.new("RGB", (COLUMNS * (width + 8), rows * (height + TEXT_HEIGHT)), "white")
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(13)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.train import evaluate, judge
+from models.train import evaluate, judge, texture
 from models.train.evaluate import held_out, is_doubled, is_named, report, score
 from models.train.judge import SIZE, Judge, labels_of, parts_of, picture_with_truth, renders
 from models.train.pictures import HELD_OUT
@@ -120,6 +120,20 @@ def test_processes_give_results_in_their_order_and_end_early() -> None:
     assert list(in_processes(operator.neg, range(3), 1, "numbers")) == [0, -1, -2]
 
 
+def test_texture_tells_blur_from_another_picture_of_the_kind() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2, 8, 64, 64, 3), dtype=np.uint8)
+    some, others = noise
+    blurred = (some[:, ::2, ::2].repeat(2, 1).repeat(2, 2) // 2 + 64).astype(np.uint8)
+
+    same, alike, far = (texture.distance(one, some) for one in (some, others, blurred))
+
+    assert same == [0, 0, 0]
+    assert max(alike) < 100
+    assert far[0] > 3 * max(alike)
+    with pytest.raises(ValueError, match="one shape"):
+        texture.distance(some, some[:, :32])
+
+
 def test_the_command_writes_figures_and_a_sheet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -128,6 +142,7 @@ def test_the_command_writes_figures_and_a_sheet(
     monkeypatch.setattr(evaluate, "PSNR_PICTURES", 2)
     monkeypatch.setattr(evaluate, "STEPS", (2,))
     monkeypatch.setattr(evaluate, "GUIDANCE", (1.0,))
+    monkeypatch.setattr(evaluate, "SIZES", ((192, 128),))
     torch.manual_seed(0)
     save_file(Judge(FIRST_WORLD).state_dict(), tmp_path / "judge-1.safetensors")
 
@@ -136,6 +151,7 @@ def test_the_command_writes_figures_and_a_sheet(
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["psnr"] > 25
     assert 0 <= figures["defaults"]["all"] <= 1
-    assert [(row["sampler"], row["steps"]) for row in figures["steps"]] == [("ddim", 2), ("dpmpp_2m", 2)]
-    assert {path.name for path in tmp_path.glob("*.png")} == {"held-out.png", "steps.png", "guidance.png"}
+    assert [(row["sampler"], row["steps"]) for row in figures["steps"]] == [(name, 2) for name in evaluate.SAMPLERS]
+    assert all(share > 0 for found in figures["texture"].values() for share in found)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"held-out.png", "steps.png", "guidance.png", "sizes.png"}
     assert capsys.readouterr().out.strip() == report(figures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from models.train.forward import forward_process
 from models.train.gallery import draw, recipes_of
 from models.train.plan import Plan
 from models.train.probe import IGNORED
-from models.train.render import TALL, WIDE
+from models.train.render import SQUARE, TALL, WIDE
 from models.train.stages import Budget, Training
 from models.train.words import Words
 from models.vae import VAE
@@ -165,20 +166,31 @@ def test_the_two_of_a_pair_get_equal_noise_and_differ_in_one_part(trained: tuple
 def test_training_takes_pictures_of_every_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairs, "CHUNK", 2)
     monkeypatch.setattr(pairs, "PART", 2)
-    monkeypatch.setattr(pairs, "SHAPES", {1: WIDE, 2: TALL})
+    monkeypatch.setattr(pairs, "SHAPES", (SQUARE, WIDE, TALL))
     monkeypatch.setattr(pairs, "label_of", lambda *_: 0)  # so that a place of something is known in each
 
-    pairs.write(_eighths, TINY, tmp_path / "pairs", 3, workers=1)
+    pairs.write(_halves, TINY, tmp_path / "pairs", 3, workers=1)
 
-    shapes = [tuple(group.latents.shape) for group in pairs.Pairs.load(tmp_path / "pairs", torch.device("cpu"))]
-    assert shapes == [(2, 2, 8, *sides) for sides in ((8, 8), (8, 12), (12, 8))]
+    groups = pairs.Pairs.load(tmp_path / "pairs", torch.device("cpu"))
+    assert [tuple(group.latents.shape) for group in groups] == [(2, 2, 8, 32, 32), (2, 2, 8, 32, 48), (2, 2, 8, 48, 32)]
     run = Run(tmp_path, TINY, Plan(steps=6, batch=2))
     run.train()
     assert run.samples == 12
 
 
-def _eighths(pictures: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(pictures[:, ::8, ::8, :1]).permute(0, 3, 1, 2).expand(-1, 8, -1, -1) / 255
+def test_a_step_on_larger_pictures_takes_fewer(trained: tuple[Training, Path]) -> None:
+    training, _ = trained
+    run = Run(training.folder, TINY, Plan(steps=2, batch=8))
+    square = pairs.Pairs.load(training.folder / "pairs", run.device)[0]
+    larger = replace(square, latents=square.latents.repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2))
+
+    taken = [run._batch(group, np.random.default_rng(3))[0].shape for group in (square, larger)]
+
+    assert taken == [(8, 8, 32, 32), (2, 8, 64, 64)]
+
+
+def _halves(pictures: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pictures[:, ::2, ::2, :1]).permute(0, 3, 1, 2).expand(-1, 8, -1, -1) / 255
 
 
 @pytest.mark.parametrize("name", sorted(DESIGNS))
