@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any, Self
@@ -25,12 +25,12 @@ from .probe import label_of
 from .processes import in_processes
 from .render import LARGE_TALL, LARGE_WIDE, SQUARE, TALL, WIDE, Shape, render
 from .scene import WORLDS, Scene, World, sample_scene, variant
-from .speech import caption
+from .speech import HURRY, caption, hint
 from .words import Words
 
 CHUNK = 500  # pairs a file
 PART = 25  # pairs that a process draws at a time
-OMISSIONS = (1.0, 1.0, 1.0, 4.0)  # for each of a pair's captions; the last is often as short as people write them
+CAPTIONS: tuple[Callable[[Scene, Random], str], ...] = (*(4 * (caption,)), partial(caption, omissions=HURRY), hint)
 FIRST = 5_000_000
 SHAPES: tuple[Shape, ...] = (  # of every twenty files: a network that has seen one size alone draws mush at others
     *(6 * (SQUARE,)),
@@ -69,13 +69,13 @@ def draw_part(job: tuple[str, int, Shape]) -> Drawn:
 def _tokens(design: Design, pairs: list[tuple[Scene, Scene]], first: int) -> NDArray[np.int16]:
     """Both scenes of a pair are described with equal choices of words, so that the captions differ little."""
     said = [
-        caption(scene, Random((first + i) * len(OMISSIONS) + k), omissions=omissions)
+        describe(scene, Random((first + i) * len(CAPTIONS) + k))
         for i, pair in enumerate(pairs)
-        for k, omissions in enumerate(OMISSIONS)
+        for k, describe in enumerate(CAPTIONS)
         for scene in pair
     ]
     rows: NDArray[np.int16] = _words(design.name).tokens(said).numpy().astype(np.int16)
-    return rows.reshape(len(pairs), len(OMISSIONS), 2, -1)
+    return rows.reshape(len(pairs), len(CAPTIONS), 2, -1)
 
 
 @lru_cache(maxsize=4)

@@ -114,6 +114,7 @@ SAY_STYLE: Ways = {
     "neon": ("in neon colors", "neon style"),
     "pixel art": ("as pixel art", "pixel art"),
 }
+HURRY = 4.0  # omissions in captions as short as people write them
 
 
 def say_palette(palette: str) -> tuple[str, ...]:
@@ -132,6 +133,18 @@ def caption(scene: Scene, rng: Random, *, omissions: float = 1.0) -> str:
     if scene.palette:
         manner += say_palette(scene.palette)
     return ", ".join([said, *manner])
+
+
+def hint(scene: Scene, rng: Random) -> str:
+    """Name one or two parts of a scene and nothing else, as negative prompts do and people in a hurry."""
+    if scene.backdrop:
+        return caption(scene, rng)
+    where = [rng.choice(SAY_TERRAIN[scene.terrain]), rng.choice(SAY_GROUND[scene.ground])]
+    when = [rng.choice(SAY_TIME[scene.time]), *_choice(SAY_SEASON, scene.season, rng)]
+    manner = [*_choice(SAY_WEATHER, scene.weather, rng), *_choice(SAY_STYLE, scene.style, rng)]
+    seen = [_thing(scene, rng, partial(_says, rng, HURRY)), *_sky(scene, rng, partial(_says, rng, 0))]
+    parts = [part for part in (*where, *when, *manner, *seen) if part]
+    return ", ".join(rng.sample(parts, 1 if rng.random() < 0.7 else 2))
 
 
 def _says(rng: Random, omissions: float, share: float) -> bool:

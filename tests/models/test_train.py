@@ -28,7 +28,7 @@ from models.train.plan import Plan
 from models.train.principal import Principal, autoencoder
 from models.train.render import TALL, WIDE, Shape, render
 from models.train.scene import FIRST_WORLD, NEEDS, WATER, WORLDS, Scene, World, sample_scene, variant
-from models.train.speech import caption, grammar_words, vocabulary
+from models.train.speech import caption, grammar_words, hint, vocabulary
 from models.train.words import Words
 from models.vae import VAE
 
@@ -152,6 +152,16 @@ def test_a_caption_without_omissions_says_where() -> None:
         said = caption(SCENE, Random(number), omissions=0)
         assert "on the left" in said
         assert "on the right" in said
+
+
+def test_a_hint_names_one_or_two_parts_of_the_scene() -> None:
+    said = [hint(SCENE, Random(number)) for number in range(200)]
+
+    assert {text.count(",") for text in said} == {0, 1}
+    for part in ("cabin", "the sun on the right", "clouds", "by a lake", "snowy mountains", "at sunset"):
+        assert any(part in text for text in said)
+    assert {"clouds", "snowy peaks"} <= set(said)
+    assert not any(other in text for text in said for other in ("stars", "lighthouse", "moon"))
 
 
 def test_captions_name_what_is_there_and_nothing_else() -> None:
