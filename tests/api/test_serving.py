@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +12,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from app.cli.serve import listen
 from app.main import make_server
 from app.settings import Settings
 from tests.api.conftest import port_of
@@ -25,6 +28,12 @@ def test_the_web_process_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_answers_are_sent_at_once(settings: Settings) -> None:
+    listener = listen(argparse.ArgumentParser(), settings.model_copy(update={"port": 0}))
+    with listener, socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_sigterm_ends_streams_and_process_in_good_order(settings: Settings, tmp_path: Path) -> None:
