@@ -100,7 +100,8 @@ class Dispatcher:
                 except Exception:
                     _tell(log.exception, "the dispatcher stumbled; it goes on")
                 await self._wake.wait(seen, self._pause)
-                await asyncio.sleep(SETTLE_SECONDS)
+                if self._running:  # who comes first does not wait for company
+                    await asyncio.sleep(SETTLE_SECONDS)
         finally:
             tidying.cancel()
             await self._stop()

@@ -14,7 +14,8 @@ jobs of an owner.
 - `after` is `generate.last_event_id`, read before the jobs that the page shows, so that nothing falls in between.
   hx-sse remembers the id of each message and sends it as `Last-Event-ID` when it reconnects, which wins over `after`.
   Without either, or with an id that is no longer kept, the first message is the whole list.
-- Events are gathered for a moment and a slow reader's stay in the database, so it gets only the latest card of a job.
+- Events are gathered for a moment, a longer one where many come, and a slow reader's stay in the database, so it gets
+  only the latest card of a job.
 - A card that waits is also sent when its position changes because of another's job; such a message has no id.
 
 **For programs** every event is sent, in order: `event` is its kind, `id` its id, `data` JSON that names the job. A
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any
 
@@ -50,6 +52,7 @@ router = APIRouter()
 
 BATCH = 200
 GATHER_SECONDS = 0.15
+FIRST_SECONDS = 0.02  # of gathering, where nothing has happened lately; it doubles while more comes
 GOODBYE_SECONDS = 3.0
 KEEP_ALIVE_SECONDS = 15
 LIST_KINDS = frozenset({"queued", "dismissed", "snapshot"})
@@ -137,14 +140,18 @@ async def follow(
     read: Callable[[], list[ServerSentEvent]], signal: Signal, streams: Streams, owner: str, ending: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield what `read` finds, now and after each signal, until the server closes; then say goodbye."""
+    pause = FIRST_SECONDS
     with streams.hold(owner):
         yield ServerSentEvent(comment="open", retry=RETRY_MS, sep="\n")
         while not (streams.is_closing or ending.is_set()):
             seen = signal.version
             for message in await _read_patiently(read):
                 yield message
-            await asyncio.sleep(GATHER_SECONDS)
+            await asyncio.sleep(pause)
+            quiet_since = time.monotonic()
             await signal.wait(seen, LOOK_SECONDS)
+            is_quiet = time.monotonic() - quiet_since > GATHER_SECONDS
+            pause = FIRST_SECONDS if is_quiet else min(2 * pause, GATHER_SECONDS)
         yield ServerSentEvent("closing", event="bye", retry=RETRY_MS, sep="\n")
 
 

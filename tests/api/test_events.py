@@ -6,11 +6,14 @@ import re
 import time
 from collections.abc import Iterator
 
+import anyio
 import httpx2
 import pytest
 from fastapi import FastAPI
 
-from app.web import limits
+from app.services.signal import Signal
+from app.web import events, limits
+from app.web.limits import Streams
 from tests.api.asking import post, wait_for
 from tests.api.reading import Message, browser, stream, until
 from tests.app.fake_engine import FakeEngine
@@ -122,6 +125,40 @@ def test_a_waiting_card_moves_up_when_anothers_job_is_done(bob: httpx2.Client, l
     assert (moved.id, moved.data.count("<article")) == ("", 1)
     assert f'hx-target="#job-{mine}"' in moved.data
     assert bob.get(f"/api/jobs/{mine}").json()["position"] == 1
+
+
+class Clock(Signal):
+    """A signal that is given again at once, but once after a second; it ends the stream after eight pauses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.streams, self.pauses, self.now = Streams(), list[float](), 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.streams.is_closing = len(self.pauses) == 8
+
+    async def wait(self, seen: int, timeout: float) -> int:  # noqa: ARG002
+        self.now += 1.0 if len(self.pauses) == 6 else 0.0
+        return seen + 1
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_the_first_change_after_a_quiet_time_is_told_soon_and_many_are_gathered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(events, "asyncio", clock)
+    monkeypatch.setattr(events, "time", clock)
+
+    async def listen() -> None:
+        async for _ in events.follow(list, clock, clock.streams, "bob", anyio.Event()):
+            pass
+
+    anyio.run(listen)
+    assert clock.pauses == [0.02, 0.04, 0.08, 0.15, 0.15, 0.15, 0.02, 0.04]
 
 
 def test_one_browser_may_hold_only_so_many_streams(
