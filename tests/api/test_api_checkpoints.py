@@ -170,3 +170,10 @@ def test_one_that_could_not_be_loaded_is_not_offered_until_its_files_change(
     assert 'href="/?checkpoint=portraits"' not in page
     assert "portraits/unet is bad; take another" in page
     assert "It is tried again once its files have changed" in page
+
+    form = alice.get("/", headers=PAGE).text
+    assert re.findall(r'<option value="(\w+)" disabled>', form) == ["portraits"]
+    assert "portraits could not be loaded. portraits/unet is bad; take another" in form
+    chosen = alice.get("/?checkpoint=portraits", headers=PAGE).text
+    assert '<option value="portraits" selected>' in chosen
+    assert '<p class="fault" id="checkpoint-fault">portraits/unet is bad; take another</p>' in chosen

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 from app.services import canvas
 from app.services.catalogue import Catalogue
 from app.services.views import CanvasView
-from app.web.dependencies import CatalogueDep, Owner, StoreDep
+from app.web.dependencies import CatalogueDep, EngineStatusDep, Owner, StoreDep
 from app.web.pages import recipe_form
 from app.web.pages.recipe_form import RecipeForm
 from app.web.templating import number, render
@@ -49,10 +49,17 @@ def index(request: Request, owner: Owner, store: StoreDep, before: str | None = 
 
 
 @router.get("/canvas/{canvas_id}")
-def show(request: Request, owner: Owner, store: StoreDep, catalogue: CatalogueDep, canvas_id: str) -> HTMLResponse:
+def show(
+    request: Request,
+    owner: Owner,
+    store: StoreDep,
+    catalogue: CatalogueDep,
+    engine: EngineStatusDep,
+    canvas_id: str,
+) -> HTMLResponse:
     """Show one canvas; its picture, mask, frame and candidates are fetched by its scripts."""
     view = canvas.view(store, owner, canvas_id)
-    form = filled(catalogue, view)
+    form = recipe_form.with_failures(filled(catalogue, view), engine)
     return render(
         request,
         "canvas.html",

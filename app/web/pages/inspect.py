@@ -38,6 +38,7 @@ async def inspect(
         if not is_fragment(request):
             return studio.page_of(request, store, owner, engine, form, inspection=found)
         panel = partial("inspected", fragment(request, "_inspected.html", inspection=found))
+        form = recipe_form.with_failures(form, engine)
         return HTMLResponse(panel + partial("recipe", fragment(request, "_recipe_form.html", form=form)))
 
     return await run_in_threadpool(answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import sqrt
 from typing import Any
 
@@ -15,6 +15,7 @@ from app.services.edit_request import SETTINGS, fields_of
 from app.services.errors import InvalidInput, ServiceError
 from app.services.prompts import PromptNotes
 from app.services.request import HIRES, JobRequest
+from app.web.dependencies import EngineStatus
 from app.web.templating import number
 from models.checkpoint.facts import CheckpointFacts
 from models.edit import Edit
@@ -69,13 +70,17 @@ class Aspect:
 
 @dataclass(frozen=True, slots=True)
 class RecipeForm:
-    """`values` and `errors` by the name of the field; an error under another name concerns the whole form."""
+    """`values` and `errors` by the name of the field; an error under another name concerns the whole form.
+
+    `failed` says of checkpoints that could not be loaded why, by their names.
+    """
 
     values: Mapping[str, str]
     checkpoint: CheckpointFacts
     checkpoints: Sequence[CheckpointFacts]
     errors: Mapping[str, str] = field(default_factory=dict)
     notes: PromptNotes = field(default_factory=PromptNotes)
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def aspects(self) -> list[Aspect]:
@@ -166,6 +171,14 @@ def returned(catalogue: Catalogue, fields: Mapping[str, str], errors: Sequence[M
     values = {name: fields.get(name, value if name != "keep_seed" else "") for name, value in start.values.items()}
     found = {str(error["field"]): str(error["message"]) for error in errors}
     return _form(catalogue, facts, {**values, "checkpoint": facts.name}, {**unusable, **found})
+
+
+def with_failures(form: RecipeForm, engine: EngineStatus) -> RecipeForm:
+    """Return the form with what the engine could not load, so that it offers none of that."""
+    said = engine.checkpoints
+    failed = {item["name"]: item["error"] or "It could not be loaded." for item in said if item["state"] == "failed"}
+    chosen = {"checkpoint": failed[form.checkpoint.name]} if form.checkpoint.name in failed else {}
+    return replace(form, failed=failed, errors={**chosen, **form.errors})
 
 
 def request_of(fields: Mapping[str, str]) -> JobRequest:

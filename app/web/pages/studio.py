@@ -44,7 +44,8 @@ def submit(
     if not is_fragment(request):
         seed = "" if fields.get("seed", "").strip() else "&new_seed=1"
         return RedirectResponse(f"/?job={group.jobs[0].id}{seed}", status_code=303)
-    return HTMLResponse(fragment(request, "_recipe_form.html", form=recipe_form.returned(catalogue, fields)))
+    form = recipe_form.with_failures(recipe_form.returned(catalogue, fields), engine)
+    return HTMLResponse(fragment(request, "_recipe_form.html", form=form))
 
 
 @router.post("/prompt/check")
@@ -124,7 +125,7 @@ def page_of(
         part="_recipe_form.html",
         status_code=status_code,
         current_page="/",
-        form=form,
+        form=recipe_form.with_failures(form, engine),
         engine=engine,
         downloads=_downloads(request),
         last_event_id=last_event_id,
