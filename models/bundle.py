@@ -22,15 +22,15 @@ from models.calls import Call, Decode, Encode, EncodeImage, Predict
 from models.config import BundleConfig, VAEConfig
 from models.cost import Costs
 from models.emphasis import weigh
-from models.packed import is_small
-from models.remembered import Remembered
+from models.packed import is_small, kept
+from models.remembered import Recent, Remembered
 from models.schedule import Schedule
 from models.text import Tower
 from models.tiling import wrapped
 from models.unet import UNet
 from models.vae import VAE
 
-REMEMBERED_CHUNKS = 256
+REMEMBERED_STATES = 2**26  # bytes of the text encoder's: 283 chunks of Stable Diffusion 1
 REMEMBERED_TIMESTEPS = 256
 REMEMBERED_BYTES = 2**28  # of keys and values: 34 prompts of Stable Diffusion 1 in float32
 MAX_ROWS_A_THREAD = 15
@@ -90,12 +90,18 @@ class Bundle:
         """What the calls cost in operations and memory."""
         return Costs(self.unet.config, self.vae.config, self.config.max_tokens, self.dtype.itemsize)
 
-    @cached_property
+    @property
     def bytes(self) -> int:
-        """What the tensors of all networks take, each counted once."""
+        """What it takes now: the tensors of all networks, what is kept of them, and what is remembered of prompts."""
+        remembered = self._states.bytes + self._memory.bytes
+        return remembered + sum(tensor.nbytes + kept.bytes_of(tensor) for tensor in self._tensors)
+
+    @cached_property
+    def _tensors(self) -> list[Tensor]:
+        """The tensors of all networks, each once."""
         networks = [part for owner in (self, self.text) for part in vars(owner).values() if isinstance(part, nn.Module)]
         tensors = {id(tensor): tensor for net in networks for tensor in (*net.parameters(), *net.buffers())}
-        return sum(tensor.nbytes for tensor in tensors.values())
+        return list(tensors.values())
 
     def unknown_words(self, prompt: str) -> list[str]:
         """List the words of a prompt that this checkpoint's vocabulary lacks."""
@@ -103,18 +109,19 @@ class Bundle:
 
     def _encode(self, prompt: str, clip_skip: int) -> Tensor:
         chunks = self.text.tokenizer.chunks(prompt)
-        states = [weigh(self._states(chunk.ids, clip_skip), chunk.weights) for chunk in chunks]
+        states = [weigh(self._states((chunk.ids, clip_skip)), chunk.weights) for chunk in chunks]
         return states[0] if len(states) == 1 else torch.cat(states)
 
     @cached_property
-    def _states(self) -> Callable[[tuple[int, ...], int], Tensor]:
+    def _states(self) -> Recent[tuple[tuple[int, ...], int]]:
         """The states (max_tokens, D) of one chunk, remembered; alone, so that they do not depend on their company."""
 
-        def states(ids: tuple[int, ...], clip_skip: int) -> Tensor:
+        def states(chunk: tuple[tuple[int, ...], int]) -> Tensor:
+            ids, clip_skip = chunk
             found = self.text.states(torch.tensor([ids], dtype=torch.int64), clip_skip=clip_skip)
             return found[0].to("cpu", torch.float32)
 
-        return lru_cache(maxsize=REMEMBERED_CHUNKS)(states)
+        return Recent(states, REMEMBERED_STATES)
 
     def _predict(self, calls: list[Predict]) -> list[Tensor]:
         """Ask the U-Net in such numbers of rows that on a CPU no row's bits depend on how many there are.

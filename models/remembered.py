@@ -1,12 +1,34 @@
-"""What has been computed of tensors, kept for as long as they live and memory allows. Knows no network."""
+"""What has been computed, kept for as long as memory allows. Knows no network."""
 
 from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
 from torch import Tensor
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Recent(Generic[Key]):
+    """Compute tensors of keys, each once. Of more than `budget` bytes what was asked for longest ago is forgotten."""
+
+    def __init__(self, compute: Callable[[Key], Tensor], budget: int) -> None:
+        self._compute, self._budget = compute, budget
+        self._found: OrderedDict[Key, Tensor] = OrderedDict()
+        self.bytes = 0
+
+    def __call__(self, key: Key) -> Tensor:
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = self._compute(key)
+            self.bytes += found.nbytes
+        self._found.move_to_end(key)
+        while len(self._found) > 1 and self.bytes > self._budget:
+            self.bytes -= self._found.popitem(last=False)[1].nbytes
+        return found
 
 
 class Remembered:
@@ -29,6 +51,11 @@ class Remembered:
         self._found.move_to_end(id(of))
         self._forget()
         return found
+
+    @property
+    def bytes(self) -> int:
+        """What is kept takes now."""
+        return sum(found.nbytes for of, found in list(self._found.values()) if of() is not None)
 
     def _forget(self) -> None:
         for key in [key for key, (of, _) in self._found.items() if of() is None]:

@@ -73,6 +73,11 @@ class Residency:
         now = self._clock()
         self._seats[name] = Seat(size, "in", ready_at=now, used_at=now)
 
+    def resize(self, name: str, size: int) -> None:
+        """It takes so many bytes by now."""
+        if seat := self._seats.get(name):
+            seat.bytes = size
+
     def left(self, name: str) -> None:
         """It is not in memory any more, or a load has failed."""
         if seat := self._seats.get(name):

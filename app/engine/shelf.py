@@ -95,6 +95,7 @@ class Shelf:
         with self._lock:
             for name in dict.fromkeys(name for name in waiting if not self._residency.knows(name)):
                 self._residency.add(name, self._loader.estimate(self._places[name].path))
+            self._weigh(waiting)
             moves = self._residency.plan([name for name in waiting if self._is_loadable(name)], in_use)
             for name in moves.evict:
                 self._let_go(self._places[name])
@@ -129,6 +130,14 @@ class Shelf:
         with self._lock:
             return {"used": self._residency.used, "budget": self._residency.budget}
 
+    def _weigh(self, waiting: Sequence[str]) -> None:
+        """Weigh anew what is in memory, where something else wants in: what is kept of weights and prompts grows."""
+        if any(self._places[name].bundle is None for name in waiting):
+            for name, place in self._places.items():
+                if place.bundle is not None:
+                    place.bytes = place.bundle.bytes
+                    self._residency.resize(name, place.bytes)
+
     def _let_go(self, place: Place) -> None:
         if place.bundle is not None:
             self._leaving.append(weakref.ref(place.bundle.unet))
@@ -140,7 +149,7 @@ class Shelf:
             "name": name,
             "state": "available" if place.state == "failed" and not is_bad else place.state,
             "error": str(place.error) if is_bad else None,
-            "bytes": place.bytes if place.bundle is not None else 0,
+            "bytes": place.bundle.bytes if place.bundle is not None else 0,
             "fingerprint": place.bundle.fingerprint if place.bundle is not None else None,
         }
 

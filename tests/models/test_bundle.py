@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,20 @@ def test_pictures_of_different_sizes_are_decoded_together(bundle: Bundle) -> Non
 def test_a_prompt_is_encoded_once(bundle: Bundle) -> None:
     first, again = bundle.answer([Encode("a cat by a lake"), Encode("a cat by a lake")])
     assert first is again
+
+
+def test_its_bytes_count_what_is_kept_of_weights_and_remembered_of_prompts(
+    bundle: Bundle, latents: list[Tensor]
+) -> None:
+    bare = replace(bundle, unet=deepcopy(bundle.unet))
+    networks = bare.bytes
+    states = bare.answer([Encode("a lighthouse nobody asked for before")])[0]
+    assert bare.bytes == networks + states.nbytes
+    bare.answer([Predict(latents[0], 500.0, (states,), step=0, steps=20)])
+    memory = bare._memory(states).nbytes
+    orders = bare.bytes - networks - states.nbytes - memory
+    small = sum(weight.nbytes for weight in bare.unet.parameters())
+    assert 0.5 * small < orders <= 2 * small
 
 
 def test_in_bfloat16_what_goes_in_and_comes_out_stays_float32(

@@ -7,7 +7,7 @@ import gc
 import torch
 from torch import Tensor
 
-from models.remembered import Remembered
+from models.remembered import Recent, Remembered
 
 
 class Counting:
@@ -42,3 +42,19 @@ def test_what_it_keeps_goes_with_the_tensor() -> None:
         assert torch.equal(remembered(torch.full((4,), float(value))), torch.full((4,), 2.0 * value))
         gc.collect()
     assert compute.asked == [0.0, 4.0, 8.0, 12.0, 16.0]
+
+
+def test_of_keys_it_keeps_so_many_bytes_of_what_was_asked_for_last() -> None:
+    asked = []
+
+    def compute(key: int) -> Tensor:
+        asked.append(key)
+        return torch.full((key,), 1.0)
+
+    recent = Recent(compute, budget=20 * 4)
+    for key in (8, 8, 4, 8, 12, 8, 4):
+        assert recent(key).numel() == key
+    assert asked == [8, 4, 12, 4]
+    assert recent.bytes == (8 + 4) * 4
+    recent(30)  # more than all of the budget: it alone
+    assert recent.bytes == 30 * 4
