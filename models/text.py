@@ -1,7 +1,6 @@
 """Prompts to hidden states: CLIP's text transformer, arXiv:2103.00020 section 2.4.
 
-The transformer is transformers' `CLIPTextModel`, imported only when one is built (the import takes 2.3 s, twice as
-long as torch's).
+The transformer is transformers' `CLIPTextModel`, imported when one is built, and without the rest of that package.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from torch import Tensor
 from models.bpe import BOS, CLIP_VOCABULARY, EOS
 from models.prompt import PromptError
 from models.tokenizer import MAX_TOKENS, CompactVocabulary, Tokenizer
-from models.torchvision_guard import declare_missing_operators
+from models.transformers_clip import clip_classes
 
 if TYPE_CHECKING:
     from transformers.models.clip.modeling_clip import CLIPTextModel
@@ -75,12 +74,9 @@ def build_text_model(config: Mapping[str, Any]) -> CLIPTextModel:
 
     On the meta device (`with torch.device("meta")`) it costs nothing; its position ids are real even then.
     """
-    declare_missing_operators()
-    from transformers.models.clip.configuration_clip import CLIPTextConfig
-    from transformers.models.clip.modeling_clip import CLIPTextModel
-
-    text_config = CLIPTextConfig.from_dict(dict(config))
-    model = CLIPTextModel(text_config)
+    config_class, model_class = clip_classes()
+    text_config = config_class.from_dict(dict(config) | {"experts_implementation": "eager"})  # CLIP has no experts
+    model = model_class(text_config)
     with torch.device("cpu"):
         positions = torch.arange(text_config.max_position_embeddings).unsqueeze(0)
     model.embeddings.register_buffer("position_ids", positions, persistent=False)
