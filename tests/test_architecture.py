@@ -82,6 +82,7 @@ RULES = {
             "models.tokenizer",
             "models.edit",
             "models.checkpoint.facts",
+            "models.checkpoint.leftovers",
             "models.checkpoint.tokenizers",
             "models.cost",
             "models.room",

@@ -17,6 +17,7 @@ from app.services.hashes import Hashes
 from app.services.room import Room
 from app.services.views import Defaults
 from app.settings import Settings
+from models.checkpoint.leftovers import clear
 from models.prompt import plain
 from models.recipe import Sampler
 
@@ -73,6 +74,7 @@ class Catalogue:
         try:
             self._look_at_default()
             found = look(self._settings)
+            clear(found.paths)
             fixed = self._fixed()
             known = {entry.path.resolve() for entry in fixed.values()}
             usable = {name: entry for name, entry in self._entries.items() if entry.facts is not None}

@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import models
 from models.checkpoint.headers import CheckpointError, is_pickle, read_header
+from models.checkpoint.leftovers import workplace
 
 SECONDS = 300  # for the start of torch on a very busy machine
 BYTES_A_SECOND = 5_000_000  # of a slow disk, that is read and written
@@ -26,17 +28,16 @@ def convert(file: Path, *, replace: bool = False) -> Path:
     if target.exists() and not replace:
         raise CheckpointError(f"{target} exists already; use it, or write it anew with --replace")
     _check(file)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        _run(file, part)
-        read_header(part)
-        shutil.copymode(file, part)
-        part.replace(target)
+        with workplace(target) as place:
+            part = place.folder / target.name
+            _run(file, part, place.descriptors)
+            read_header(part)
+            shutil.copymode(file, part)
+            part.replace(target)
     except OSError as error:
         why = f"{target} cannot be written ({error.strerror})"
         raise CheckpointError(f"{why}; see to its folder or its disk") from error
-    finally:
-        part.unlink(missing_ok=True)
     return target
 
 
@@ -57,13 +58,20 @@ def _check(file: Path) -> None:
         raise CheckpointError(f"{file} is no pickle of torch, so there is nothing to convert; use it as it is")
 
 
-def _run(file: Path, part: Path) -> None:
+def _run(file: Path, part: Path, descriptors: Sequence[int]) -> None:
     seconds = SECONDS + file.stat().st_size // BYTES_A_SECOND
     root = Path(next(iter(models.__path__))).resolve().parent
     command = [sys.executable, "-m", "models.checkpoint.unpickle", str(file.resolve()), str(part.resolve())]
     try:
         child = subprocess.run(
-            command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
+            command,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            pass_fds=tuple(descriptors),
         )
     except subprocess.TimeoutExpired:
         why = f"{file} was not converted within {seconds} seconds"

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import os
 import re
+import signal
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # of Linux' unshare(2)
+PR_SET_PDEATHSIG = 1  # of Linux' prctl(2)
 ROOM = 16 * 2**30  # bytes of addresses for the interpreter and torch, most of which are never touched
 COPIES = 4  # of the file, that may be in memory or on disk
 SLACK = 2**30  # bytes beside them
@@ -50,6 +52,7 @@ def main(argv: list[str]) -> int:
     source, target = (Path(argument) for argument in argv)
     try:
         sys.dont_write_bytecode = True
+        end_with_parent()
         leave_network()
         size = source.stat().st_size
         check_archive(source, size)
@@ -67,6 +70,12 @@ def main(argv: list[str]) -> int:
         print(TOO_LARGE if is_out_of_memory(error) else str(error).partition("\n")[0], file=sys.stderr)
         return 1
     return 0
+
+
+def end_with_parent() -> None:
+    """Have the system kill this process when the one that waits for it is gone, where it can do that."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def leave_network() -> None:

@@ -113,6 +113,17 @@ def test_new_ones_come_with_the_next_look_and_old_ones_go(folder: Path, catalogu
     assert names(catalogue) == ["embedded", "another"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there are no locks on folders")
+def test_a_look_clears_away_what_a_killed_conversion_left(folder: Path, catalogue: Catalogue) -> None:
+    checkpoint(folder / "portraits")
+    left = [folder / ".old.safetensors.4711.part", folder / "portraits/unet/.x.safetensors.4712.part"]
+    for path in left:
+        path.mkdir()
+        (path / "half").touch()
+    catalogue.rescan()
+    assert not any(path.exists() for path in left)
+
+
 def test_a_name_keeps_its_file_when_another_of_that_name_comes(folder: Path, catalogue: Catalogue) -> None:
     first = checkpoint(folder / "b/portraits")
     assert names(catalogue) == ["embedded", "portraits"]

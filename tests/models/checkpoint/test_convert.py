@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from models.checkpoint.convert import convert, target_of
 from models.checkpoint.facts import CheckpointError, inspect
 from models.checkpoint.headers import missing
+from models.checkpoint.leftovers import clear, workplace
 from models.checkpoint.unpickle import MAX_DEPTH, RefusedError, check_archive, check_tensors, flat, read
 from tests.models.checkpoint.conftest import family
 from tests.reference.families import original
@@ -153,6 +154,31 @@ def test_what_asks_for_too_much_memory_is_refused_and_leaves_nothing(tmp_path: P
         convert(file)
     assert str(refused.value).startswith(f"{file} cannot be converted: it asks for more memory than")
     assert [path.name for path in tmp_path.iterdir()] == ["greedy.ckpt"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks on folders")
+def test_what_a_killed_conversion_left_is_cleared_away_and_what_one_works_on_is_not(tmp_path: Path) -> None:
+    foreign = tmp_path / ".notes.part"
+    foreign.mkdir()
+    code = f"""
+import sys
+from pathlib import Path
+from models.checkpoint.leftovers import workplace
+with workplace(Path({str(tmp_path / "dreams.safetensors")!r})) as place:
+    (place.folder / "half").touch()
+    print(place.folder, flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        half = Path(writer.stdout.readline().strip()) / "half"
+        clear([tmp_path / "any.ckpt"])
+        assert half.exists()
+        writer.kill()
+    assert half.exists()
+    with workplace(tmp_path / "other.safetensors") as ours:
+        assert {*tmp_path.iterdir()} == {foreign, ours.folder}
+    assert [*tmp_path.iterdir()] == [foreign]
 
 
 def test_what_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
