@@ -75,6 +75,12 @@ def pytest_configure() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
+def pytest_collection_finish() -> None:
+    """Spare the collector what is imported by now: nothing of it is garbage, and tests that call for it are many."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
     return Scheduling(config, log)
 

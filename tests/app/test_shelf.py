@@ -36,12 +36,10 @@ def logged() -> Iterator[None]:
 
 
 @pytest.fixture
-def frozen() -> Iterator[None]:
+def frozen() -> None:
     """Spare the collector, which a switch calls, everything that was there before."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @dataclass
