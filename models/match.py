@@ -15,6 +15,10 @@ TOLERANCE = 0.4  # of -1..1: what differs by more shows something else rather th
 HELD, FREE = 16, 32  # pixels from the rim: as far as that a smooth picture's colours are held, and where they are free
 SMOOTH = 2.0 / 127.5  # detail of this strength makes a place half as smooth as one without any
 FINE, COARSE = 1, 6  # pixels: detail lies between; finer is grain
+TINT = 0.1  # of -1..1: what differs by less is another colour; by twice as much, a thing
+GLOW = 6  # pixels around a thing that belong to it
+CHORD = 16  # pixels each way along the rim, over all of which a thing has to be there to cross it
+ENDING, CROSSING = 0.5, 0.7  # how strong, beside its strongest, a thing is at the rim where it ends, or goes on beyond
 
 
 def match_colours(painted: Tensor, original: Tensor, region: Tensor, known: Tensor) -> Tensor:
@@ -47,14 +51,34 @@ def match_colours(painted: Tensor, original: Tensor, region: Tensor, known: Tens
 def hold_smooth(painted: Tensor, original: Tensor, region: Tensor, known: Tensor) -> Tensor:
     """Give `painted` the colours of `original` (1, 3, H, W) next to the rim of `region`, where that is smooth there.
 
-    What is finer than a few pixels stays as it was painted. Where there is an edge or a texture nothing is changed,
-    nor where nothing was `known`; towards there it fades, so that no step begins at that edge.
+    What is finer than a few pixels stays as it was painted, and so does a thing that ends within the region, as a moon
+    in a sky does. Where there is an edge or a texture nothing is changed, nor where nothing was `known`; towards there
+    it fades, so that no step begins at that edge.
     """
     there = region & known
     near = 1 - rise((distance(~region, FREE) - HELD) / (FREE - HELD))
     inland = rise(distance(~known, FREE) / FREE)
     lacking, _ = _mean(original - painted, there, FINE + 1)
-    return painted + lacking * near * inland * smoothness(original, known) * there
+    depth = near * inland * smoothness(original, known) * there
+    return painted + lacking * depth * (1 - _within(lacking.abs().amax(1, keepdim=True), depth, region))
+
+
+def _within(strength: Tensor, depth: Tensor, region: Tensor) -> Tensor:
+    """Where (1, 1, H, W) 0..1 what was painted is a thing that ends within the region, rather than across its rim.
+
+    A thing differs by a `strength` of more than a tint. It crosses the rim as strongly as it does at its weakest along
+    a stretch of the rim, and is followed from there over what is no weaker, a reconstruction of grey values (Vincent,
+    1993). `depth` is how far colours are to be held.
+    """
+    level = strength * (depth > 0)
+    rim = (distance(~region, 1) <= 1) & (depth > 0.5)
+    weakest = -_largest_near(torch.where(rim, -level, -torch.inf), CHORD)
+    crossing = torch.where(rim, weakest, 0.0)
+    for _ in range(2 * FREE // GLOW):
+        crossing = torch.minimum(_largest_near(crossing, GLOW), level)
+    share = _largest_near(crossing, CHORD) / _largest_near(level, CHORD).clamp(min=TINT)
+    ends = rise(level / TINT - 1) * (1 - rise((share - ENDING) / (CROSSING - ENDING)))
+    return torch.maximum(ends, _smooth(_largest_near(ends, GLOW), GLOW // 2))
 
 
 def hold(painted: Tensor, wanted: Tensor, share: Tensor) -> Tensor:
@@ -88,6 +112,12 @@ def off_plane(pixels: Tensor, where: Tensor) -> float:
     places = places / places.amax(0).clamp(min=1)
     plane = torch.linalg.lstsq(places.T @ places, places.T @ colours, driver="gelsd").solution
     return float((colours - places @ plane).square().mean(0).max().sqrt())
+
+
+def _largest_near(values: Tensor, band: int) -> Tensor:
+    """The largest value in the square around each pixel."""
+    values = F.max_pool2d(values, (1, 2 * band + 1), 1, (0, band))
+    return F.max_pool2d(values, (2 * band + 1, 1), 1, (band, 0))
 
 
 def _mean(values: Tensor, where: Tensor, band: int) -> tuple[Tensor, Tensor]:
