@@ -24,7 +24,7 @@ def main(argv: list[str]) -> int:
 
 def _workers(argv: list[str]) -> list[str]:
     """For the whole suite one worker a core; starting them is not worth it for a test that is named."""
-    if any(not argument.startswith("-") for argument in argv):
+    if any((ROOT / argument.partition("::")[0]).exists() for argument in argv if not argument.startswith("-")):
         return []
     count = min(os.cpu_count() or 1, MAX_WORKERS)
     return [f"--numprocesses={count}", "--dist=loadfile", "--no-loadscope-reorder"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.pages.easel import Stand
 from tests.pages.painting import (
@@ -126,6 +126,7 @@ def test_the_way_back_branches(easel: Page) -> None:
 def test_a_candidate_that_failed_or_was_cancelled_is_made_again(easel: Page, stand: Stand) -> None:
     page, canvas_id = easel, begin(easel)
     stand.engine.fail_with = {"code": "nan", "message": "The picture came out empty."}
+    page.route("**/candidates", lambda route: answer_late(route, page, canvas_id), times=1)
     page.get_by_label("Prompt", exact=True).fill("a cabin")
     page.get_by_role("button", name="Generate").click()
     soon(page, "[data-strip-error]", "^The picture came out empty.$")
@@ -141,6 +142,15 @@ def test_a_candidate_that_failed_or_was_cancelled_is_made_again(easel: Page, sta
     done(page, 1)
     expect(page.get_by_role("button", name="Accept")).to_be_enabled()
     assert [one["job"] for one in state_of(page, canvas_id)["candidates"]] == [candidate["job"]]
+
+
+def answer_late(route: Route, page: Page, canvas_id: str) -> None:
+    """Answer only when what was asked for has failed, and the page has been told so."""
+    response = route.fetch()
+    while not any(one["status"] == "failed" for one in state_of(page, canvas_id)["candidates"]):
+        page.wait_for_timeout(20)
+    page.wait_for_timeout(500)
+    route.fulfill(response=response)
 
 
 def test_the_keyboard_alone_is_enough(easel: Page) -> None:

@@ -11,7 +11,7 @@ const SETTLE_MS = 250; // several events in a row ask for one reading
 export class Session {
   #adopt;
   #changed;
-  #foreign = new Set(); // jobs that have been heard of
+  #generating = Promise.resolve(); // what was asked for last, until it is answered
   #id;
   #imageId = ""; // of the picture that is on the stage
   #loading = 0;
@@ -57,7 +57,7 @@ export class Session {
 
   async start() {
     await this.reload();
-    follow({ progress: (body) => this.#staging.progress(body), changed: (body) => this.#heard(body) });
+    follow({ progress: (body) => this.#staging.progress(body), changed: () => this.#heard() });
   }
 
   /** Take over everything from the server, and forget what was not saved. */
@@ -87,10 +87,11 @@ export class Session {
   }
 
   async generate(request) {
-    await this.#saver.during(async () => {
+    this.#generating = this.#saver.during(async () => {
       await ask("POST", `${this.#url}/candidates`, { json: request, headers: this.#headers });
       this.#note(await ask("GET", this.#url), { isFresh: true, isOurs: true });
     });
+    await this.#generating;
   }
 
   accept(imageId) {
@@ -144,12 +145,13 @@ export class Session {
     if (!quietly) this.#changed(canvas);
   }
 
-  #heard({ job, jobs }) {
-    const ours = new Set(this.canvas.candidates.map((candidate) => candidate.job));
-    if (!jobs && !ours.has(job) && this.#foreign.has(job)) return;
-    if (!jobs) this.#foreign.add(job); // one that is new may be a candidate that another device has asked for
-    clearTimeout(this.#loading);
-    this.#loading = setTimeout(() => this.refresh(), SETTLE_MS);
+  /** Look at all anew, after what is being asked for: a job can end before its own POST is answered. */
+  #heard() {
+    this.#loading ||= setTimeout(async () => {
+      await this.#generating.catch(() => {}); // whoever asked has been told
+      this.#loading = 0;
+      await this.refresh();
+    }, SETTLE_MS);
   }
 
   get #headers() {
