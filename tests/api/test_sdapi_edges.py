@@ -45,6 +45,14 @@ def test_null_and_nothing_are_the_default(alice: TestClient) -> None:
     assert (shown["enable_hr"], shown["restore_faces"], shown["seed"], shown["cfg_scale"]) == (False, False, 12, 5.0)
 
 
+def test_text_that_no_answer_could_repeat_is_refused(alice: TestClient) -> None:
+    for field in ("force_task_id", "script_name", "prompt"):
+        body = json.dumps({"prompt": "a lake"} | {field: "\ud800"})
+        answer = alice.post("/sdapi/v1/txt2img", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422
+        assert field in answer.text
+
+
 def test_several_pictures_are_a_batch_of_one_each(alice: TestClient, engine: FakeEngine) -> None:
     begun = [picture((64, 64), "RGB", colour) for colour in ("red", "blue")]
     info = info_of(ask(alice, "img2img", init_images=begun, batch_size=8, n_iter=2, seed=5))

@@ -35,7 +35,7 @@ def test_its_ids_are_those_of_clip(text: str) -> None:
     assert bpe.encode(text) == clip_tokenizer.encode(text)
 
 
-@settings(deadline=None, derandomize=True)  # the first example reads the vocabulary
+@settings(deadline=None)  # the first example reads the vocabulary
 @given(st.text(max_size=60))
 def test_its_ids_are_those_of_clip_for_any_text(text: str) -> None:
     assert bpe.encode(text) == clip_tokenizer.encode(text)

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from app.web.absent import without_absent
 
 MAX_FILE = 30_000_000  # characters of base64
+MAX_TEXT = 200_000  # characters
 MAX_PICTURES = 16
 MAX_DEPTH = 32  # of objects within each other, in what is only handed back
 DENOISING = 0.75
@@ -36,6 +37,7 @@ def _inner(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+Text = Annotated[str, Field(max_length=MAX_TEXT)]  # whose length is counted, so that broken Unicode is refused
 File = Annotated[str, Field(max_length=MAX_FILE)]
 HiresSide = Annotated[int, Field(ge=0, le=8192)]
 Mode = Annotated[int, Field(ge=0, le=3)]
@@ -56,17 +58,17 @@ class Given(BaseModel):
 class PictureRequest(Given):
     """The fields that txt2img and img2img share. What is None is the checkpoint's default."""
 
-    prompt: str = ""
-    negative_prompt: str = ""
-    styles: list[str] = []
+    prompt: Text = ""
+    negative_prompt: Text = ""
+    styles: list[Text] = []
     seed: int = -1
     subseed: int = -1
     subseed_strength: float = 0.0
     seed_resize_from_h: int = -1
     seed_resize_from_w: int = -1
-    sampler_name: str | None = None
-    sampler_index: str | None = None
-    scheduler: str | None = None
+    sampler_name: Text | None = None
+    sampler_index: Text | None = None
+    scheduler: Text | None = None
     batch_size: int = 1
     n_iter: int = 1
     steps: int | None = None
@@ -82,12 +84,12 @@ class PictureRequest(Given):
     s_noise: float = 1.0
     override_settings: Object = {}
     override_settings_restore_afterwards: bool = True
-    refiner_checkpoint: str | None = None
-    script_name: str | None = None
+    refiner_checkpoint: Text | None = None
+    script_name: Text | None = None
     alwayson_scripts: Object = {}
     send_images: bool = True
-    force_task_id: str | None = None
-    infotext: str | None = None
+    force_task_id: Text | None = None
+    infotext: Text | None = None
     cancel_on_disconnect: bool = False
 
 
@@ -96,15 +98,15 @@ class TextRequest(PictureRequest):
 
     enable_hr: bool = False
     hr_scale: float = 2.0
-    hr_upscaler: str | None = None
+    hr_upscaler: Text | None = None
     hr_second_pass_steps: int = 0
     hr_resize_x: HiresSide = 0
     hr_resize_y: HiresSide = 0
-    hr_sampler_name: str | None = None
-    hr_scheduler: str | None = None
-    hr_checkpoint_name: str | None = None
-    hr_prompt: str = ""
-    hr_negative_prompt: str = ""
+    hr_sampler_name: Text | None = None
+    hr_scheduler: Text | None = None
+    hr_checkpoint_name: Text | None = None
+    hr_prompt: Text = ""
+    hr_negative_prompt: Text = ""
     firstpass_image: File | None = None
 
 
@@ -138,8 +140,8 @@ class ExtrasRequest(Given):
     upscaling_resize_w: Annotated[int, Field(ge=1, le=8192)] = 512
     upscaling_resize_h: Annotated[int, Field(ge=1, le=8192)] = 512
     upscaling_crop: bool = True
-    upscaler_1: str = "None"
-    upscaler_2: str = "None"
+    upscaler_1: Text = "None"
+    upscaler_2: Text = "None"
     extras_upscaler_2_visibility: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
@@ -153,7 +155,7 @@ class NamedFile(Given):
     """One picture of extra-batch-images."""
 
     data: File
-    name: str = ""
+    name: Text = ""
 
 
 class ManyExtras(ExtrasRequest):
@@ -171,6 +173,6 @@ class OneImage(Given):
 class ProgressQuestion(Given):
     """/internal/progress."""
 
-    id_task: str | None = None
+    id_task: Text | None = None
     id_live_preview: int = -1
     live_preview: bool = True
