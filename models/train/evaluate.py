@@ -28,7 +28,6 @@ from . import judge, texture
 from .gallery import draw, recipes_of
 from .pictures import HELD_OUT, IMAGE_SIZE, picture_of, scene_of, to_picture, to_pixels
 from .probe import STICKER_PARTS
-from .render import render
 from .scene import WORLDS, Scene, World
 from .sheet import compose
 from .speech import caption
@@ -112,8 +111,7 @@ def held_out(count: int, world: World) -> list[Scene]:
 def _renders(count: int, world: World, width: int = IMAGE_SIZE, height: int = IMAGE_SIZE) -> NDArray[np.uint8]:
     """Draw the scenes of `held_out` as the model was shown such scenes."""
     shape = height / IMAGE_SIZE, width / IMAGE_SIZE
-    scenes = enumerate(held_out(count, world), FIRST + 1)
-    return np.stack([render(scene, Random(number), IMAGE_SIZE, shape) for number, scene in scenes])
+    return np.stack([picture_of(FIRST + i, world=world, shape=shape) for i in range(count)])
 
 
 def _said(number: int, scene: Scene) -> str:
@@ -231,8 +229,8 @@ def report(figures: dict[str, Any]) -> str:
     lines += [f"| all at once | {defaults['all']:.0%} | |", f"| something doubled | {defaults['doubled']:.0%} | |"]
     lines += [f"| {part}, though not asked for | {share:.0%} | |" for part, share in defaults["unasked"].items()]
     lines += ["", "| texture, from renders of the same scenes | fine | half | quarter |", "|---|---|---|---|"]
-    textures = figures["texture"] | {"the defaults": defaults["texture"]}
-    lines += [f"| {name} | {' | '.join(f'{one:.0f}' for one in found)} |" for name, found in textures.items()]
+    distances = figures["texture"] | {"the defaults": defaults["texture"]}
+    lines += [f"| {name} | {' | '.join(f'{one:.0f}' for one in found)} |" for name, found in distances.items()]
     lines += ["", f"autoencoder {figures['psnr']:.1f} dB; one picture {figures['seconds']:.2f} s"]
     for title in series():
         rows = figures.get(title, [])

@@ -23,7 +23,7 @@ from torch import Tensor
 from .design import Design, design_named
 from .probe import label_of
 from .processes import in_processes
-from .render import LARGE_TALL, LARGE_WIDE, SQUARE, TALL, WIDE, Shape, render
+from .render import SQUARE, TALL, WIDE, Shape, render
 from .scene import WORLDS, Scene, World, sample_scene, variant
 from .speech import HURRY, caption, hint
 from .words import Words
@@ -38,8 +38,8 @@ SHAPES: tuple[Shape, ...] = (  # of every twenty files: a network that has seen 
     (0.75, 0.75),
     *(2 * ((1.25, 1.25), (1.5, 1.5))),
     *(3 * ((2.0, 2.0),)),
-    LARGE_WIDE,
-    LARGE_TALL,
+    (1.25, 2.0),
+    (2.0, 1.25),
 )
 Encoder = Callable[[NDArray[np.uint8]], Tensor]  # pictures (N, H, W, 3) to latents (N, C, h, w)
 Drawn = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int16]]

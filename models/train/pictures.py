@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .render import render
+from .render import SQUARE, Shape, render
 from .scene import FIRST_WORLD, Scene, World, sample_scene
 
 IMAGE_SIZE = 256
@@ -20,9 +20,11 @@ def scene_of(number: int, world: World = FIRST_WORLD) -> Scene:
     return sample_scene(Random(number), world)
 
 
-def picture_of(number: int, size: int = IMAGE_SIZE, world: World = FIRST_WORLD) -> NDArray[np.uint8]:
-    """Render picture `number` as (size, size, 3) uint8."""
-    return render(scene_of(number, world), Random(number + 1), size)
+def picture_of(
+    number: int, size: int = IMAGE_SIZE, world: World = FIRST_WORLD, shape: Shape = SQUARE
+) -> NDArray[np.uint8]:
+    """Render picture `number` as (H, W, 3) uint8; H and W are `size` times the two of `shape`."""
+    return render(scene_of(number, world), Random(number + 1), size, shape)
 
 
 def to_pixels(pictures: NDArray[np.uint8] | Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from .things import draw_thing
 
 Shape = tuple[float, float]  # height and width, in units of the size
 SQUARE, WIDE, TALL = (1.0, 1.0), (1.0, 1.5), (1.5, 1.0)
-LARGE_WIDE, LARGE_TALL = (1.25, 2.0), (2.0, 1.25)
 BACKDROPS = {
     "white": (250, 250, 248),
     "yellow": (252, 214, 92),

@@ -46,5 +46,5 @@ def compose(pictures: Sequence[Image.Image], captions: Sequence[str]) -> Image.I
     for i, (picture, text) in enumerate(zip(pictures, captions, strict=True)):
         x, y = i % COLUMNS * (width + 8), i // COLUMNS * (height + TEXT_HEIGHT)
         page.paste(picture, (x, y))
-        draw.multiline_text((x + 2, y + height + 2), textwrap.fill(text, 38), fill="black", font=font)
+        draw.multiline_text((x + 2, y + picture.height + 2), textwrap.fill(text, 38), fill="black", font=font)
     return page

@@ -175,8 +175,7 @@ def returned(catalogue: Catalogue, fields: Mapping[str, str], errors: Sequence[M
 
 def with_failures(form: RecipeForm, engine: EngineStatus) -> RecipeForm:
     """Return the form with what the engine could not load, so that it offers none of that."""
-    said = engine.checkpoints
-    failed = {item["name"]: item["error"] or "It could not be loaded." for item in said if item["state"] == "failed"}
+    failed = {item["name"]: item["error"] for item in engine.checkpoints if item["state"] == "failed"}
     chosen = {"checkpoint": failed[form.checkpoint.name]} if form.checkpoint.name in failed else {}
     return replace(form, failed=failed, errors={**chosen, **form.errors})
 
