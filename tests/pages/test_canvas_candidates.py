@@ -30,6 +30,12 @@ CALLED = """() => {
     return (element.labels?.[0] ?? element).innerText?.trim() || element.ariaLabel || "";
 }"""
 
+INKED = """() => {
+    const { width, height } = document.querySelector("[data-mask]");
+    const { data } = document.querySelector("[data-mask]").getContext("2d").getImageData(0, 0, width, height);
+    return data.filter((_, at) => at % 4 == 3 && data[at] > 0).length / (width * height);
+}"""
+
 
 def violations(page: Page) -> list[str]:
     found = Axe().run(page).response["violations"]
@@ -181,10 +187,16 @@ def test_the_keyboard_alone_is_enough(easel: Page) -> None:
     page.keyboard.press("ArrowLeft")
     said(page, "the frame adds 72 on the left")
     tab_to(page, "Prompt")
+    hatched = page.evaluate(INKED)
     page.keyboard.type("a cabin")
     page.keyboard.press("Control+Enter")
     done(page, 1)
     tab_to(page, "Hold to compare")
+    page.keyboard.down("Enter")
+    said(page, "^As it was, without candidate 1$")
+    page.wait_for_function(f"({INKED})() > 0")
+    assert page.evaluate(INKED) < hatched / 10, "the mask hides what a candidate is compared with"
+    page.keyboard.up("Enter")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowRight")
     said(page, "^Candidate 1 of 1$")

@@ -102,7 +102,7 @@ async function look() {
   root.toggleAttribute("data-comparing", Boolean(staging.chosen && !candidate));
   status.candidate(staging.inWords);
   const url = candidate?.image?.url ?? candidate?.preview_url;
-  if (!candidate || !url) return workbench.look(candidate ? { frame: candidate.frame } : null);
+  if (!candidate || !url) return workbench.look(staging.chosen ? { frame: staging.chosen.frame } : null);
   const image = await picture(url).catch(() => null);
   if (turn === looks && image) workbench.look({ image, frame: candidate.frame, isFinal: Boolean(candidate.image) });
 }

@@ -46,6 +46,7 @@ export class Staging {
   get inWords() {
     const place = this.#candidates.indexOf(this.chosen) + 1;
     if (!place) return this.count ? `${this.count} ${this.count === 1 ? "candidate" : "candidates"}` : "";
+    if (this.#comparing) return `As it was, without candidate ${place}`;
     return `Candidate ${place} of ${this.count}${stateOf(this.chosen)}`;
   }
 

@@ -198,7 +198,8 @@ export class Workbench {
 
   /**
    * Show a candidate `{image, frame, isFinal}` over the picture, or with null the picture and its mask. The mask belongs
-   * to the picture: of a candidate that is being made it shows the outline, and a final one stands for itself.
+   * to the picture: of a candidate that is being made, or compared with the picture, it shows the outline, and a final
+   * one stands for itself.
    */
   look(candidate) {
     const base = { image: this.picture.image, frame: rect(0, 0, this.picture.width, this.picture.height) };
