@@ -11,7 +11,7 @@ import socket
 import sys
 
 from app.cli.flags import add_settings, settings_of
-from app.collector import uncollected
+from app.collector import settled
 from app.engine.child import start_engine
 from app.exposure import UnsafeBind, require_safe_bind
 from app.settings import Settings
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
         parser.error(str(error))
     listener = listen(parser, settings)
     child = start_engine(settings)
-    with uncollected():
+    with settled():
         from app.main import serve
 
     url = address(listener)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.places import EMBEDDED, HubName, default_place, embedded_path, look, name_all
+from app.places import EMBEDDED, HubName, default_place, embedded_path, is_there, look, name_all, real
 from app.services.downloads import Downloader
 from app.services.entries import Download, Entry, read
 from app.services.errors import InvalidInput, ServiceError
@@ -76,10 +76,10 @@ class Catalogue:
             found = look(self._settings)
             clear(found.paths)
             fixed = self._fixed()
-            known = {entry.path.resolve() for entry in fixed.values()}
+            known = {real(entry.path) for entry in fixed.values()}
             usable = {name: entry for name, entry in self._entries.items() if entry.facts is not None}
             taken = {name: entry.path for name, entry in (usable | fixed).items()}
-            names = name_all([path for path in found.paths if path.resolve() not in known], taken)
+            names = name_all([path for path in found.paths if real(path) not in known], taken)
             self._entries = fixed | {name: self._fresh(name, path) for name, path in names.items()}
             self._folder_problems = {str(path): problem for path, problem in found.problems.items()}
             self._has_looked.set()
@@ -201,14 +201,14 @@ class Catalogue:
             self.rescan()
 
     def _look_at_default(self) -> None:
-        if self._default is None or not self._default[1].exists():
+        if self._default is None or not is_there(self._default[1]):
             self._default = default_place(self._settings)
         self._entries = self._fixed() | self._entries
 
     def _fixed(self) -> dict[str, Entry]:
         """The default, which comes first, and the embedded one; they need not lie in a folder."""
-        places = [*([self._default] if self._default else []), (EMBEDDED, embedded_path())]
-        return {name: self._fresh(name, path) for name, path in places}
+        places = dict([*([self._default] if self._default else []), (EMBEDDED, embedded_path())])
+        return {name: self._fresh(name, path) for name, path in places.items()}
 
     def _fresh(self, name: str, path: Path) -> Entry:
         """What is known of a checkpoint, or what is found when it is read."""
@@ -222,7 +222,7 @@ class Catalogue:
         if entry is None and (hub := HubName.parse(name)) is not None and hub.revision is None:
             found = (entry for known, entry in self._entries.items() if known.startswith(f"{name}@"))
             entry = next(found, None)
-        if entry is not None and entry.facts is not None and not entry.path.exists():
+        if entry is not None and entry.facts is not None and not is_there(entry.path):
             entry = read(entry.name, entry.path)
             self._entries = self._entries | {entry.name: entry}
         return entry

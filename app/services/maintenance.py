@@ -10,6 +10,7 @@ from app.services import gallery
 from app.storage import events, images, jobs, references
 from app.storage.store import Store
 
+FIRST_SECONDS = 5.0  # from the start, so that nobody waits for it who opens the first page
 HOUR_SECONDS = 3600
 HOUR_MS = HOUR_SECONDS * 1000
 DAY_MS = 24 * HOUR_MS
@@ -19,7 +20,8 @@ log = structlog.get_logger()
 
 
 async def run(store: Store) -> None:
-    """Sweep now and every hour, until cancelled."""
+    """Sweep soon and every hour, until cancelled."""
+    await asyncio.sleep(FIRST_SECONDS)
     while True:
         try:
             await asyncio.to_thread(sweep, store)

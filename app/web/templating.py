@@ -22,10 +22,12 @@ from markupsafe import Markup, escape
 from starlette.types import Scope
 
 from app.services.views import ImageView, JobView
+from app.web.compiled import CompiledTemplates
 from models.sampler_names import SAMPLERS, SCHEDULERS
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = ROOT / "static"
+TEMPLATES = ROOT / "templates"
 ONE_YEAR = 31_536_000  # seconds
 
 HEADINGS = {
@@ -135,7 +137,8 @@ def file_size(count: int) -> str:
 def environment() -> Environment:
     """Return the Jinja2 environment: everything escaped, an unknown name is an error."""
     jinja = Environment(
-        loader=FileSystemLoader(ROOT / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
+        bytecode_cache=CompiledTemplates(TEMPLATES, filters=Path(__file__)),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
@@ -15,6 +16,7 @@ from app.cli import keys as command
 from app.services import generate, keys
 from app.services.store import Store
 from app.settings import Settings
+from app.web.caller import require_known
 from tests.api.conftest import ADDRESS
 
 ASKED = {"prompt": "a lake", "steps": 2, "width": 64, "height": 64}
@@ -94,6 +96,15 @@ def test_where_others_reach_the_server_a_key_is_demanded(
         assert client.get("/").status_code == 200
         assert client.get("/api/images").status_code == 200, "a page's cookie is enough for what pages use"
         assert client.get("/sdapi/v1/options").status_code == 401, "but not for programs"
+
+
+def test_each_address_of_our_own_interface_asks_who_calls(alice: TestClient) -> None:
+    """Each router says so itself, so that one could forget it. A page's event stream needs its cookie anyway."""
+    routes = [route for route in alice.app.routes if isinstance(route, APIRoute)]  # type: ignore[attr-defined]
+    ours = [route for route in routes if route.path.startswith("/api/")]
+    assert len(ours) > 20
+    open_ones = [route for route in ours if all(item.dependency is not require_known for item in route.dependencies)]
+    assert [route.path for route in open_ones] == ["/api/events"]
 
 
 def test_what_programs_make_without_a_key_is_seen_at_this_machine(

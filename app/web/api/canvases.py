@@ -24,9 +24,10 @@ from app.web.api.canvas_shapes import (
 )
 from app.web.api.requests import FILE_BODY, FileBody, require_json
 from app.web.api.shapes import BUSY, NOT_FOUND, REFUSED, Group
+from app.web.caller import require_known
 from app.web.dependencies import Before, CatalogueDep, Limit, Owner, StoreDep
 
-router = APIRouter(prefix="/api/canvases", tags=["canvases"])
+router = APIRouter(prefix="/api/canvases", tags=["canvases"], dependencies=[Depends(require_known)])
 
 CANDIDATES = [{"prompt": "a lighthouse on the cliff", "count": 4, "strength": 0.9, "grow": 12}]
 ON_THE_CANVAS = ("image", "mask", "frame", "width", "height")

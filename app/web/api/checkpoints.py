@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends
 
 from app.web.api.checkpoint_shapes import Checkpoints
 from app.web.api.requests import require_json
+from app.web.caller import require_known
 from app.web.checkpoints import shelves
 from app.web.dependencies import CatalogueDep, EngineStatusDep
 
-router = APIRouter(prefix="/api/checkpoints", tags=["checkpoints"])
+router = APIRouter(prefix="/api/checkpoints", tags=["checkpoints"], dependencies=[Depends(require_known)])
 
 
 @router.get("", response_model=Checkpoints)

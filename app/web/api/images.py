@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from app.services import gallery, upload
 from app.web.api.requests import FILE_BODY, FileBody
 from app.web.api.shapes import BUSY, NOT_FOUND, REFUSED, Image, ImagePage
+from app.web.caller import require_known
 from app.web.dependencies import Before, Limit, Owner, StoreDep
 
-router = APIRouter(prefix="/api/images", tags=["images"])
+router = APIRouter(prefix="/api/images", tags=["images"], dependencies=[Depends(require_known)])
 
 
 @router.get("", response_model=ImagePage, responses={422: NOT_FOUND[422]})

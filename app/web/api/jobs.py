@@ -11,9 +11,12 @@ from app.services.generate import JobRequest
 from app.web.api.multipart import FORM_BODY, JsonOrMultipart
 from app.web.api.requests import require_json
 from app.web.api.shapes import BUSY, NOT_FOUND, NOT_LOST, REFUSED, Answers, Group, Job
+from app.web.caller import require_known
 from app.web.dependencies import CatalogueDep, Owner, StoreDep
 
-router = APIRouter(prefix="/api/jobs", tags=["jobs"], route_class=JsonOrMultipart)
+router = APIRouter(
+    prefix="/api/jobs", tags=["jobs"], route_class=JsonOrMultipart, dependencies=[Depends(require_known)]
+)
 
 PICTURE = (  # 64 x 64 pixels, all blue
     "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAUUlEQVR42u3PMQ0AMAgAMJhqlCAHbVPBQdI6aFZPXPbiOAEBAQEBAQEBAQEBAQEBAQEB"

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Depends, Request
 from app.services import share
 from app.web.api.requests import require_json
 from app.web.api.shapes import NOT_FOUND, REFUSED, ShareLink, ShareRequest
+from app.web.caller import require_known
 from app.web.dependencies import Owner, StoreDep
 
-router = APIRouter(prefix="/api", tags=["shares"])
+router = APIRouter(prefix="/api", tags=["shares"], dependencies=[Depends(require_known)])
 
 
 @router.post(

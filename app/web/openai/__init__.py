@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from app.web.openai import edits, files, generations, models
 
 PARTS = (generations.router, edits.router, models.router, files.router)
-
-router = APIRouter(include_in_schema=False)
-for part in PARTS:
-    router.include_router(part)

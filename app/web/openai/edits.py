@@ -25,7 +25,7 @@ from app.web.openai import translate
 from app.web.openai.generations import IdempotencyKey, answered
 from app.web.openai.shapes import ImageRequest, JsonEdit, PromptRequest, VariationRequest, read, read_json, size_of
 
-router = APIRouter(prefix="/v1/images")
+router = APIRouter(prefix="/v1/images", include_in_schema=False)
 
 EVENT = "image_edit"
 MAX_FILES = 17  # 16 pictures and a mask, of which one picture is taken

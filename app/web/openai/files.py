@@ -13,7 +13,7 @@ from app.web.dependencies import StoreDep
 from app.web.owner import OwnerCookies
 from app.web.security import IMAGE_POLICY
 
-router = APIRouter(prefix="/v1/images/files")
+router = APIRouter(prefix="/v1/images/files", include_in_schema=False)
 
 VALID_SECONDS = 3600
 MAX_TOKEN = 1000

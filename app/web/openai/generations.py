@@ -17,7 +17,7 @@ from app.web.openai import answer, translate
 from app.web.openai.answer import Wanted
 from app.web.openai.shapes import ImageRequest, PromptRequest
 
-router = APIRouter(prefix="/v1/images")
+router = APIRouter(prefix="/v1/images", include_in_schema=False)
 
 IdempotencyKey = Annotated[str | None, Header()]
 

@@ -12,7 +12,7 @@ from app.web.dependencies import CatalogueDep
 from app.web.openai import translate
 from models.checkpoint.facts import CheckpointFacts
 
-router = APIRouter(prefix="/v1/models", dependencies=[Depends(current_caller)])
+router = APIRouter(prefix="/v1/models", include_in_schema=False, dependencies=[Depends(current_caller)])
 
 
 @router.get("")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from app.web.pages import canvas, checkpoints, docs, gallery, inspect, patterns, selection, share, start, studio
 
-from app.web.pages import canvas, checkpoints, gallery, inspect, patterns, selection, share, start, studio
-
-router = APIRouter(include_in_schema=False)
-for page in (studio, inspect, selection, gallery, share, start, canvas, checkpoints, patterns):
-    router.include_router(page.router)
+PARTS = tuple(
+    page.router for page in (studio, inspect, selection, gallery, share, start, canvas, checkpoints, patterns, docs)
+)

@@ -17,7 +17,7 @@ from app.web.pages.recipe_form import RecipeForm
 from app.web.templating import number, render
 from models.edit import Edit, Infill, MaskedContent
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 PAGE_SIZE = 24
 EDIT_FIELDS = ("strength", "grow", "mask_blur", "overlap", "padding")
@@ -28,6 +28,7 @@ MASKED_CONTENTS = {
     MaskedContent.LATENT_NOTHING: "Nothing",
 }
 INFILLS = {
+    Infill.EDGE: "The edge, carried on",
     Infill.BLUR: "The edge, blurred",
     Infill.MIRROR: "The picture, mirrored",
     Infill.NOISE: "Noise",

@@ -10,7 +10,7 @@ from app.web.checkpoints import shelves
 from app.web.dependencies import CatalogueDep, EngineStatus, EngineStatusDep, SettingsDep
 from app.web.templating import is_fragment, render
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @router.get("/checkpoints")

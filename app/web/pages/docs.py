@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from app.web import openai, sdapi
 from app.web.templating import render
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 Schema = Mapping[str, Any]
 

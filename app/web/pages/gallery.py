@@ -15,7 +15,7 @@ from app.web.pages.recipe_form import form_fields
 from app.web.programs import ImageOwner
 from app.web.templating import fragment, is_fragment, render
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 Fields = Annotated[dict[str, str], Depends(form_fields)]
 
 PAGE_SIZE = 60

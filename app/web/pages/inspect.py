@@ -15,7 +15,7 @@ from app.web.pages import recipe_form, studio
 from app.web.pages.recipe_form import RecipeForm
 from app.web.templating import fragment, is_fragment, partial
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 MAX_FIELDS = 4
 NO_FIELD = "{}: this page has no field for it."

@@ -19,7 +19,7 @@ from app.web.templating import render, static_url
 from models.checkpoint.facts import CheckpointFacts
 from models.recipe import Recipe, Sampler
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 MOMENT = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 RECIPE = Recipe(

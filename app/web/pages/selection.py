@@ -15,7 +15,7 @@ from app.services.errors import InvalidInput, NotFound
 from app.web import programs
 from app.web.dependencies import Owner, StoreDep
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 MAX_SELECTION = 200
 MAX_FIELDS = MAX_SELECTION + 8

@@ -9,7 +9,7 @@ from app.services import share
 from app.web.dependencies import StoreDep
 from app.web.templating import render
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @router.get("/s/{token}")

@@ -13,7 +13,7 @@ from app.services.store import Store
 from app.web import programs
 from app.web.dependencies import Owner, StoreDep
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 MAX_FIELDS = 8
 

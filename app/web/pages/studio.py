@@ -18,7 +18,7 @@ from app.web.pages import recipe_form
 from app.web.pages.recipe_form import RecipeForm
 from app.web.templating import fragment, is_fragment, render, render_job_card, render_jobs
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 Fields = Annotated[dict[str, str], Depends(recipe_form.form_fields)]
 
 

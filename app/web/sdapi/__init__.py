@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from app.web.sdapi import generate, lists, options, pictures, progress
 
 PARTS = (generate.router, pictures.router, progress.router, options.router, lists.router)
-
-router = APIRouter(include_in_schema=False)
-for part in PARTS:
-    router.include_router(part)

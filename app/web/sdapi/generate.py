@@ -20,7 +20,7 @@ from app.web.sdapi.shapes import ImageRequest, PictureRequest, TextRequest
 from app.web.sdapi.translate import Translated
 from app.web.sdapi.unfinished import Unfinished
 
-router = APIRouter(prefix="/sdapi/v1", dependencies=[Depends(require_json)])
+router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, dependencies=[Depends(require_json)])
 
 IdempotencyKey = Annotated[str | None, Header()]
 

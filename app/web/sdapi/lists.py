@@ -16,7 +16,7 @@ from app.web.dependencies import CatalogueDep, EngineStatusDep
 from models.recipe import Scheduler
 from models.sampler_names import SAMPLERS, SCHEDULERS
 
-router = APIRouter(prefix="/sdapi/v1", dependencies=[Depends(current_caller)])
+router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, dependencies=[Depends(current_caller)])
 
 LATENT_MODES = ("Latent",)
 AUTOMATIC = {"name": "automatic", "label": "Automatic", "aliases": None, "default_rho": -1, "need_inner_model": False}

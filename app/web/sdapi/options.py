@@ -13,7 +13,7 @@ from app.web.api.requests import require_json
 from app.web.caller import Caller
 from app.web.dependencies import CatalogueDep, StoreDep
 
-router = APIRouter(prefix="/sdapi/v1")
+router = APIRouter(prefix="/sdapi/v1", include_in_schema=False)
 
 FIXED = {  # what clients look for, and what it is here whatever they post
     "sd_vae": "Automatic",

@@ -25,7 +25,7 @@ from app.web.dependencies import StoreDep
 from app.web.sdapi.shapes import ExtrasRequest, ManyExtras, OneExtra, OneImage
 from app.web.sdapi.translate import AnyRequest
 
-router = APIRouter(prefix="/sdapi/v1", dependencies=[Depends(require_json)])
+router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, dependencies=[Depends(require_json)])
 
 REDRAWN_PROMPT = "a sharp, detailed picture"  # where the picture does not say what it was made of
 MAX_REDRAWN_SIDE = 2048

@@ -20,7 +20,7 @@ from app.web.dependencies import StoreDep
 from app.web.sdapi.shapes import ProgressQuestion
 from app.web.waiting import ENDED
 
-router = APIRouter()
+router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True)
