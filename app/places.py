@@ -20,8 +20,8 @@ MAX_DEPTH = 8
 MAX_ENTRIES = 50_000  # names that one look reads in all
 MAX_NAME = 180
 NETWORKS = frozenset({"vae", "text_encoder"})  # one of them beside a folder `unet` makes a checkpoint of its parent
-PICKLE = ".ckpt"
-SUFFIXES = (".safetensors", PICKLE)
+PICKLES = (".ckpt", ".bin", ".pt")
+SUFFIXES = (".safetensors", *PICKLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +90,19 @@ class _Walk:
             yield from self._at(entry, depth)
 
     def _at(self, entry: os.DirEntry[str], depth: int) -> Iterator[Path]:
-        """What one entry holds; what cannot be read, or is gone again, holds nothing."""
+        """What one entry holds; what cannot be read, or is gone again, holds nothing.
+
+        A link that leads nowhere and a folder that calls itself a file are listed, so that their owner hears of it.
+        """
+        path, is_named_so = Path(entry.path), entry.name.lower().endswith(SUFFIXES)
         try:
-            if entry.is_dir():
-                if depth > 0:
-                    yield from self.below(Path(entry.path), depth - 1)
-            elif entry.name.lower().endswith(SUFFIXES) and entry.is_file() and self._is_new(entry.stat()):
-                yield Path(entry.path)
+            if entry.is_symlink() and not is_there(path):
+                yield from (path,) if is_named_so else ()
+            elif entry.is_dir():
+                below = list(self.below(path, depth - 1)) if depth > 0 else []
+                yield from below or ([path] if is_named_so else [])
+            elif is_named_so and entry.is_file() and self._is_new(entry.stat()):
+                yield path
         except OSError:
             return
 
@@ -107,6 +113,16 @@ class _Walk:
         return is_new
 
 
+def is_there(path: Path) -> bool:
+    """Whether anything lies there that we may know of; never raises."""
+    return os.path.exists(path)
+
+
+def real(path: Path) -> Path:
+    """The path without links; one that leads in a circle stays as it is."""
+    return Path(os.path.realpath(path))
+
+
 def name_all(paths: Iterable[Path], taken: Mapping[str, Path]) -> dict[str, Path]:
     """Give each path a name of its own beside those that are taken: its stem, with a number if it is not the first.
 
@@ -115,7 +131,7 @@ def name_all(paths: Iterable[Path], taken: Mapping[str, Path]) -> dict[str, Path
     """
     kept = {path: name for name, path in taken.items()}
     names: dict[str, Path] = {}
-    for path in sorted(paths, key=lambda path: path.suffix.lower() == PICKLE):
+    for path in sorted(paths, key=lambda path: path.suffix.lower() in PICKLES):
         name = kept.get(path) or _free(short_name(path), {*taken, *names})
         names[name] = path
     return names
@@ -123,7 +139,7 @@ def name_all(paths: Iterable[Path], taken: Mapping[str, Path]) -> dict[str, Path
 
 def short_name(path: Path) -> str:
     """The name of a folder, or that of a file without its suffix."""
-    name = path.resolve().name if path.name in ("", "..") else path.name
+    name = real(path).name if path.name in ("", "..") else path.name
     if path.suffix.lower() in SUFFIXES:
         name = name[: -len(path.suffix)]
     return re.sub(r"[\x00-\x1f\x7f/@]", "_", name)[:MAX_NAME].strip() or "checkpoint"
@@ -144,7 +160,7 @@ def default_place(settings: Settings) -> tuple[str, Path] | None:
     if wanted == EMBEDDED:
         return EMBEDDED, embedded_path()
     path = Path(wanted).expanduser()
-    if path.exists():
+    if is_there(path):
         return default_name(path), path
     if is_name(wanted):
         names = name_all(look(settings).paths, {EMBEDDED: embedded_path()})
@@ -172,7 +188,7 @@ def public(text: str, name: str, path: Path) -> str:
 
     What is left of a path begins with the checkpoint's file or folder; with its name, for one of the hub.
     """
-    places = {path.absolute(), path.resolve(), path}
+    places = {path.absolute(), real(path), path}
     if "@" in name:
         for place in places:
             text = text.replace(str(place), name)
@@ -194,7 +210,7 @@ def fetched(settings: Settings) -> dict[str, tuple[str, Path]]:
         places = {wanted: (str(place["name"]), Path(place["path"])) for wanted, place in content.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
-    return {wanted: place for wanted, place in places.items() if place[1].exists()}
+    return {wanted: place for wanted, place in places.items() if is_there(place[1])}
 
 
 def _free(stem: str, taken: set[str]) -> str:

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 from app.cli.flags import add_settings, settings_of
+from app.places import look
 from app.services.catalogue import Catalogue
 from app.settings import Settings
 from models.checkpoint.convert import convert
 from models.checkpoint.facts import CheckpointError, CheckpointFacts, inspect
 
-PLACES = tuple(name for name in ("checkpoint", "checkpoints", "data") if name in Settings.model_fields)
+FOLDERS = ("checkpoints", "data")
+PLACES = ("checkpoint", *FOLDERS)
 
 
 def main(argv: list[str]) -> int:
@@ -25,17 +27,24 @@ def main(argv: list[str]) -> int:
     inspecting = parts.add_parser("inspect", help="what is in a checkpoint")
     inspecting.add_argument("path", nargs="+", type=Path, help="a folder in the layout of diffusers, or a single file")
     converting = parts.add_parser("convert", help="write the weights of a pickle as a .safetensors file beside it")
-    converting.add_argument("file", nargs="+", type=Path, help="a .ckpt, .bin or .pt file, which is left as it is")
+    converting.add_argument(
+        "file",
+        nargs="+",
+        type=Path,
+        help="a .ckpt, .bin or .pt file, which is left as it is; or the name that the page gives it",
+    )
     converting.add_argument("--replace", action="store_true", help="write a .safetensors file anew that is there")
     for part in (listing, inspecting):
         part.add_argument("--json", action="store_true", help="as JSON, one object a line")
     add_settings(listing, PLACES)
+    add_settings(converting, FOLDERS)
     arguments = parser.parse_args(argv if argv[:1] and argv[0] in (*parts.choices, "-h", "--help") else ["list", *argv])
     match arguments.part:
         case "inspect":
             return _inspect(arguments.path, arguments.json)
         case "convert":
-            return _convert(arguments.file, arguments.replace)
+            settings = settings_of(converting, arguments)
+            return _convert([_found(file, settings) for file in arguments.file], arguments.replace)
         case _:
             return _list(Catalogue(settings_of(parser, arguments)), arguments.json)
 
@@ -73,6 +82,14 @@ def _inspect(paths: list[Path], as_json: bool) -> int:
         except CheckpointError as error:
             problems.append(str(error))
     return _problems(problems)
+
+
+def _found(file: Path, settings: Settings) -> Path:
+    """The path of a file that is named as pages name it: without the folder in which its checkpoint lies."""
+    if file.exists() or file.is_absolute():
+        return file
+    beside = [path.parent / file for path in look(settings).paths if path.name == file.parts[0]]
+    return next((path for path in beside if path.exists()), file)
 
 
 def _convert(files: list[Path], replace: bool) -> int:

@@ -118,7 +118,7 @@ class Shelf:
             return None if name in self._residency.yielding else place.bundle
 
     def describe(self) -> list[dict[str, Any]]:
-        """List name, state, error and bytes in memory of each, the first being the default.
+        """List name, state, error, bytes in memory and what it predicts of each, the first being the default.
 
         What was bad and has changed is available again.
         """
@@ -151,6 +151,7 @@ class Shelf:
             "error": str(place.error) if is_bad else None,
             "bytes": place.bundle.bytes if place.bundle is not None else 0,
             "fingerprint": place.bundle.fingerprint if place.bundle is not None else None,
+            "prediction_type": place.bundle.schedule.prediction_type if place.bundle is not None else None,
         }
 
     def _is_loadable(self, name: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from app.places import public
+from app.places import public, real
 
 if TYPE_CHECKING:
     from models.checkpoint.facts import CheckpointFacts
@@ -69,8 +69,6 @@ def read(name: str, path: Path) -> Entry:
     from models.checkpoint.facts import CheckpointError, inspect
 
     stamp = stamp_of(path)
-    if not path.exists():
-        return Entry(name, path, None, f"{path} is not there; put it back, or name another one", None)
     try:
         facts = inspect(path).model_copy(update={"name": name})
     except CheckpointError as error:
@@ -79,7 +77,8 @@ def read(name: str, path: Path) -> Entry:
         log.exception("a checkpoint could not be understood", path=str(path))
         problem = f"{path} cannot be understood ({type(error).__name__}); copy or download it again"
         return Entry(name, path, None, problem, stamp)
-    title = name.partition("@")[0] if facts.title in (path.resolve().name, path.name, name) else facts.title
+    has_none = facts.title in (real(path).name, path.name, path.stem, name)
+    title = name.partition("@")[0] if has_none else facts.title
     return Entry(name, path, facts.model_copy(update={"title": title}), None, stamp)
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +246,8 @@ def _explained(wanted: HubName) -> Iterator[None]:
         raise HubError(f"{wanted} is no name of the hub ({error}); write org/name or org/name@revision") from None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise HubError(f"{wanted} cannot be kept ({reason}); see to the disk of the hub's cache") from error
+        problem = f"{wanted} cannot be kept ({reason}); see to the disk of the hub's cache"
+        raise HubError(problem, is_passing=error.errno == ENOSPC) from error
 
 
 def _unreachable(wanted: HubName, reason: str) -> HubError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -34,6 +34,9 @@ from models.recipe import (
     explain,
 )
 from models.sampler_names import scheduler_of, split
+
+if TYPE_CHECKING:
+    from models.checkpoint.facts import CheckpointFacts
 
 HIRES = ("hires_scale", "hires_upscaler", "hires_strength", "hires_steps")
 MAX_COUNT = 8
@@ -157,6 +160,7 @@ class JobRequest(EditFields):
         if self.guidance_start >= self.guidance_end:
             raise InvalidInput([{"field": "guidance_start", "message": "Must be below guidance_end."}])
         if edit is None:
+            _check_kind(catalogue.get(self.checkpoint))
             _check_size(fields, defaults.size_multiple)
         check_prompts(catalogue.get(self.checkpoint), self.prompt, self.negative_prompt, self.clip_skip)
         hires = self._hires()
@@ -204,6 +208,12 @@ def _check_enlarged(fields: dict[str, Any], hires: Hires | None) -> None:
     if width * height > MAX_ENLARGED:
         message = f"This would be {width} x {height}; a picture may come to {MAX_ENLARGED:,} pixels. Enlarge less."
         raise InvalidInput([{"field": "hires_scale", "message": message}])
+
+
+def _check_kind(facts: CheckpointFacts) -> None:
+    if facts.inpainting:
+        message = f"Checkpoint {facts.name!r} is made for inpainting: send a picture, or choose another."
+        raise InvalidInput([{"field": "checkpoint", "message": message}])
 
 
 def _check_size(fields: dict[str, Any], multiple: int) -> None:

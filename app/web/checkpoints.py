@@ -9,8 +9,9 @@ from app.services.catalogue import Catalogue
 from app.services.entries import Download
 from app.services.errors import ServiceError
 from app.web.dependencies import EngineStatus
-from models.checkpoint.facts import CheckpointFacts
+from models.checkpoint.facts import UNKNOWN, CheckpointFacts
 
+COMMAND = "; convert it: "
 SHORT_HASH = 10  # hexadecimal digits, as A1111 shows them
 
 
@@ -35,11 +36,20 @@ class CheckpointView:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A checkpoint, or a folder, that cannot be used, and why; `is_fresh`: that may change by itself."""
+    """A checkpoint, or a folder, that cannot be used, and why; `is_fresh`: that may change by itself.
+
+    `command` is what the sentence ends with, where it ends with one: as whoever sits at this machine types it.
+    """
 
     name: str
     message: str
     is_fresh: bool = False
+    command: str | None = None
+
+    @property
+    def reason(self) -> str:
+        """The message without its command."""
+        return f"{self.message.partition(COMMAND)[0]}." if self.command else self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,8 @@ def _usable(catalogue: Catalogue, engine: EngineStatus) -> list[CheckpointView]:
     for facts in catalogue.checkpoints():
         is_default = facts.name == default
         said = reported.get(facts.name, before if is_default else unknown)
+        if facts.prediction_type == UNKNOWN and (told := said.get("prediction_type")):
+            facts = facts.model_copy(update={"prediction_type": told})  # the trial has told it
         hashing = None if facts.sha256 else catalogue.hashing(facts.name)
         views.append(CheckpointView(facts, said["state"], said["error"], is_default, said.get("bytes", 0), hashing))
     return views
@@ -93,7 +105,7 @@ def _usable(catalogue: Catalogue, engine: EngineStatus) -> list[CheckpointView]:
 
 def _unusable(catalogue: Catalogue) -> list[Unusable]:
     bad = [
-        Unusable(entry.name, _sentence(entry.public_problem), entry.is_fresh)
+        Unusable(entry.name, _sentence(entry.public_problem), entry.is_fresh, _command(entry.problem or ""))
         for entry in catalogue.entries()
         if entry.public_problem
     ]
@@ -105,7 +117,11 @@ def _unusable(catalogue: Catalogue) -> list[Unusable]:
 
 
 def _sentence(text: str) -> str:
-    return f"{text.rstrip('.')}."
+    return text if COMMAND in text else f"{text.rstrip('.')}."
+
+
+def _command(problem: str) -> str | None:
+    return problem.partition(COMMAND)[2] or None
 
 
 def _default_name(catalogue: Catalogue) -> str | None:

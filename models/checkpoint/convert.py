@@ -21,19 +21,25 @@ NEW_STEMS = {"pytorch_model": "model"}  # what transformers calls the same weigh
 def convert(file: Path, *, replace: bool = False) -> Path:
     """Return the safetensors file that now holds the tensors of `file`, which is left as it is.
 
-    Raises `CheckpointError` if there is one already and `replace` is not set, and for a file that is no pickle, or
-    that holds anything but tensors.
+    One that calls itself safetensors gives up that name and is called .ckpt from then on. Raises `CheckpointError` if
+    there is a target already and `replace` is not set, and for a file that is no pickle, or that holds anything but
+    tensors.
     """
     target = target_of(file)
-    if target.exists() and not replace:
+    if target.exists() and not replace and target != file:
         raise CheckpointError(f"{target} exists already; use it, or write it anew with --replace")
     _check(file)
+    renamed = file.with_suffix(".ckpt")
+    if target == file and renamed.exists():
+        raise CheckpointError(f"{file} cannot be called {renamed.name}, since there is one; move one of them away")
     try:
         with workplace(target) as place:
             part = place.folder / target.name
             _run(file, part, place.descriptors)
             read_header(part)
             shutil.copymode(file, part)
+            if target == file:
+                file.rename(renamed)
             part.replace(target)
     except OSError as error:
         why = f"{target} cannot be written ({error.strerror})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -49,7 +50,7 @@ class DiffusersFolder(Layout):
 
     @property
     def name(self) -> str:
-        return self.path.resolve().name
+        return Path(os.path.realpath(self.path)).name
 
     @cached_property
     def card(self) -> Card:

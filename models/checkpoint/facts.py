@@ -6,6 +6,7 @@ Imports no torch, so that the web process can list checkpoints. `loading.py` loa
 from __future__ import annotations
 
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from models.checkpoint.card import Card, Defaults, PreviewFactors, read_json
 from models.checkpoint.diffusers_folder import DiffusersFolder
 from models.checkpoint.fit import check
-from models.checkpoint.headers import CheckpointError
+from models.checkpoint.headers import CheckpointError, told
 from models.checkpoint.layout import PARTS, Layout
 from models.checkpoint.single_file import SingleFile
 
@@ -77,13 +78,18 @@ class CheckpointFacts(BaseModel):
 def inspect(path: Path | str) -> CheckpointFacts:
     """Say what lies at `path`. Raises `CheckpointError` for anything but a whole checkpoint of a known kind."""
     found = layout_of(Path(path))
+    with told(found.path):
+        return _facts(found)
+
+
+def _facts(found: Layout) -> CheckpointFacts:
     config, card, dtypes = found.config, found.card, found.dtypes  # the last reads all headers
     check(found)
     files = {file: None for part in PARTS for file in found.files(part)}  # in their order, each once
     return CheckpointFacts(
         name=found.name,
         title=card.title or found.name,
-        path=str(path),
+        path=str(found.path),
         family=found.family,
         latent_channels=config.latent_channels,
         width=config.width,
@@ -110,4 +116,5 @@ def inspect(path: Path | str) -> CheckpointFacts:
 
 def layout_of(path: Path) -> Layout:
     """Open the checkpoint at `path`: a folder in the layout of diffusers, or a single file."""
-    return SingleFile(path) if path.is_file() else DiffusersFolder(path)
+    with told(path):
+        return SingleFile(path) if S_ISREG(path.stat().st_mode) else DiffusersFolder(path)

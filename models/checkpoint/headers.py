@@ -11,8 +11,10 @@ import json
 import math
 import os
 import re
+import shlex
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ ITEM_BYTES = {
     "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
 }  # fmt: skip
 PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth")
+LFS_START = b"version https://"  # of the three lines that Git keeps in place of a large file
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 WHOLE = 64 * 2**20  # bytes: files up to here are hashed whole
 PIECES = 64  # of larger files, each of `PIECE` bytes
@@ -70,9 +73,7 @@ def read_header(file: Path) -> Header:
     except (FileNotFoundError, IsADirectoryError):
         raise CheckpointError(missing(file)) from None
     except OSError as error:
-        raise CheckpointError(
-            f"{file} cannot be read ({error.strerror}); see to its permissions or its disk"
-        ) from error
+        raise _unreadable(file, error) from error
     entries = _entries(file, content)
     metadata = entries.pop("__metadata__", {})
     slots = {key: _slot(file, key, entry, base=8 + length) for key, entry in entries.items()}
@@ -82,6 +83,17 @@ def read_header(file: Path) -> Header:
             f"{file} is truncated or damaged: it has {size:,} bytes where its header promises {promised:,}; {AGAIN}"
         )
     return Header(file, size, slots, metadata if isinstance(metadata, dict) else {})
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Say as a `CheckpointError` what the system refuses of a checkpoint at `path`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{error.filename or path} is not there; put it back, or name another one") from error
+    except OSError as error:
+        raise _unreadable(error.filename or path, error) from error
 
 
 def fingerprint(file: Path) -> str:
@@ -114,7 +126,7 @@ def pickled(file: Path) -> str:
     """Say that a file is a pickle, and how it is made into one that can be loaded."""
     return (
         f"{file} is a pickle, which can run any code and is never opened here; convert it: "
-        f"python3 -m app checkpoints convert {file}"
+        f"python3 -m app checkpoints convert {shlex.quote(str(file))}"
     )
 
 
@@ -127,6 +139,8 @@ def _header_length(file: Path, start: bytes, size: int) -> int:
     length = struct.unpack("<Q", start[:8])[0] if len(start) >= 8 else math.inf
     if is_pickle(start):
         raise CheckpointError(pickled(file))
+    if start == LFS_START:
+        raise CheckpointError(f"{file} is not the file itself but Git LFS's note of it; fetch it: git lfs pull")
     if length > size - 8 or start[8:9] != b"{":
         raise CheckpointError(f"{file} is truncated or no safetensors file; {AGAIN}")
     if length > MAX_HEADER:
@@ -164,6 +178,10 @@ def _slot(file: Path, key: str, entry: Any, *, base: int) -> Slot:
     except (KeyError, TypeError, ValueError):
         raise _damaged(file) from None
     return Slot(file, key, dtype, shape, base + begin, base + end)
+
+
+def _unreadable(file: Path | str, error: OSError) -> CheckpointError:
+    return CheckpointError(f"{file} cannot be read ({error.strerror}); see to its permissions or its disk")
 
 
 def _damaged(file: Path) -> CheckpointError:

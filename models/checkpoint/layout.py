@@ -143,6 +143,12 @@ class Layout(ABC):
                 f"{self.path}: {self.places['unet']} gives {unet.out_channels} out_channels, {self.places['vae']} "
                 f"{vae.latent_channels} latent_channels; the two must come from the same checkpoint"
             )
+        latents, inputs = vae.latent_channels, unet.in_channels
+        if inputs not in (latents, 2 * latents + 1):
+            raise CheckpointError(
+                f"{self.path}: {self.places['unet']} gives {inputs} in_channels; for text they are {latents}, for "
+                f"inpainting {2 * latents + 1}; others (depth, upscaling) are not built: take another checkpoint"
+            )
         width = self.text_encoder.get("hidden_size", 512)
         if width != unet.cross_attention_dim:
             raise CheckpointError(

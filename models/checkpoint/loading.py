@@ -10,7 +10,7 @@ import torch
 from models.bundle import Bundle
 from models.checkpoint.facts import CheckpointError, CheckpointFacts, inspect, layout_of
 from models.checkpoint.fit import check
-from models.checkpoint.headers import fingerprint
+from models.checkpoint.headers import fingerprint, told
 from models.checkpoint.layout import Layout
 from models.checkpoint.probe import probe
 from models.checkpoint.single_file import SingleFile
@@ -26,7 +26,12 @@ __all__ = ["CheckpointError", "CheckpointFacts", "inspect", "load"]
 
 def load(path: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Bundle:
     """Load a checkpoint. Raises `CheckpointError`, which names the file and the remedy."""
-    files, device = layout_of(Path(path)), torch.device(device)
+    files = layout_of(Path(path))
+    with told(files.path):
+        return _loaded(files, torch.device(device), dtype)
+
+
+def _loaded(files: Layout, device: torch.device, dtype: torch.dtype) -> Bundle:
     config, schedule, tokenizer = files.config, schedule_of(files), tokenizer_of(files)
     check(files)
     with ThreadPoolExecutor(1, "checkpoint") as beside:  # what copying does not wait for

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from models.checkpoint.headers import AGAIN, CheckpointError, Slot
+from models.checkpoint.headers import AGAIN, CheckpointError, Slot, told
 
 DTYPES = {
     "F64": torch.float64,
@@ -80,12 +80,22 @@ def _copies(slots: Mapping[str, Slot], device: torch.device, dtype: torch.dtype)
     copies = {}
     in_order = sorted(slots.items(), key=lambda item: (item[1].file, item[1].begin))
     for file, group in groupby(in_order, key=lambda item: item[1].file):
-        with _mapped(file) as view:
+        with _unchanged(file), _mapped(file) as view:
             for name, slot in group:
                 copies[name] = _copy(view, slot, device, dtype)
                 if not _is_finite(copies[name]):
                     raise _not_finite(slot, dtype)
     return copies
+
+
+@contextmanager
+def _unchanged(file: Path) -> Iterator[None]:
+    """Say as a `CheckpointError` that a file has gone, or has become shorter, since its header was read."""
+    with told(file):
+        try:
+            yield
+        except ValueError as error:
+            raise CheckpointError(f"{file} was changed while it was loaded; try it again once it is whole") from error
 
 
 def _copy(view: mmap.mmap, slot: Slot, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -7,6 +7,8 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from fastapi import FastAPI
@@ -16,6 +18,9 @@ from app.services.catalogue import Catalogue
 from app.services.entries import Download
 from app.settings import Settings
 from app.web import dependencies
+from app.web.checkpoints import _usable
+from app.web.dependencies import EngineStatus
+from app.web.pages.patterns import facts_of
 from tests.api.conftest import ADDRESS
 from tests.app.fake_engine import FakeEngine
 from tests.app.storing import migrated
@@ -64,6 +69,17 @@ def test_those_that_cannot_be_used_are_named_with_the_reason_and_without_where_t
     assert str(tmp_path) not in answer.text
 
 
+def test_what_a_trial_has_told_is_shown() -> None:
+    catalogue = SimpleNamespace(
+        checkpoints=lambda: [facts_of(name, prediction_type="unknown") for name in ("tried", "untried")],
+        default=facts_of("tried"),
+        hashing=lambda _name: None,
+    )
+    said = {"name": "tried", "state": "ready", "error": None, "prediction_type": "epsilon"}
+    views = _usable(cast(Catalogue, catalogue), EngineStatus("ready", None, {"checkpoints": [said]}))
+    assert [view.facts.prediction_type for view in views] == ["epsilon", "unknown"]
+
+
 def test_a_job_of_a_found_one_has_its_defaults(alice: TestClient) -> None:
     group = alice.post("/api/jobs", json={"prompt": "a lake", "checkpoint": "portraits"}).json()
     recipe = alice.get(group["jobs"][0]["url"]).json()["recipe"]
@@ -97,6 +113,23 @@ def test_the_page_says_what_is_wrong_and_runs_no_name(alice: TestClient) -> None
     assert "Cannot be used" in page
     assert "&lt;i&gt;noise.safetensors is " in page
     assert "<i>noise" not in page
+
+
+def test_the_page_says_how_a_pickle_is_converted_as_one_has_to_type_it(
+    alice: TestClient, folder: Path, settings: Settings, build: Callable[[Settings], FastAPI]
+) -> None:
+    (folder / "my old.ckpt").write_bytes(b"PK\x03\x04" + bytes(64))
+    page = alice.post("/checkpoints/rescan", headers={"HX-Request": "true"}).text
+    command = f"<code>python3 -m app checkpoints convert '{folder / 'my old.ckpt'}'</code>"
+    assert command in page.replace("&#39;", "'")
+    answer = alice.get("/api/checkpoints")
+    assert "python3 -m app checkpoints convert 'my old.ckpt'" in [text[-48:] for text in answer.json()["problems"]]
+    assert str(folder) not in answer.text
+    with TestClient(build(settings.model_copy(update={"public": True})), base_url=ADDRESS) as stranger:
+        stranger.post("/api/checkpoints/rescan")
+        page = stranger.get("/checkpoints", headers=PAGE).text
+    assert "convert &#39;my old.ckpt&#39;" in page
+    assert str(folder) not in page
 
 
 def test_the_page_says_where_to_put_files_where_visitors_may_know(

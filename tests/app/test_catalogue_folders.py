@@ -16,7 +16,7 @@ import pytest
 from app.places import look
 from app.services import hashes
 from app.services.catalogue import Catalogue
-from app.services.errors import InvalidInput
+from app.services.errors import InvalidInput, ServiceError
 from app.services.hashes import Hashes
 from app.services.request import JobRequest
 from models.checkpoint.facts import UNET_WEIGHTS
@@ -82,12 +82,31 @@ def test_bad_files_are_listed_with_a_reason_and_harm_nobody(folder: Path, catalo
     problems = {entry.name: entry.public_problem for entry in catalogue.entries() if entry.public_problem}
     assert set(problems) == {"noise", "pickle", "old", "empty"}
     assert all(problem and str(folder) not in problem for problem in problems.values())
-    assert "checkpoints convert" in str(problems["old"])
+    assert str(problems["old"]).endswith("python3 -m app checkpoints convert old.ckpt")
     assert "pickle" in str(problems["pickle"])
     with pytest.raises(
         InvalidInput, match=r"'noise' cannot be used: noise.safetensors is .*; there is: embedded, good"
     ):
         catalogue.get("noise")
+
+
+@pytest.mark.parametrize("refused", ["is_symlink", "stat"])
+def test_a_default_that_may_not_be_looked_at_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    locked = tmp_path / "locked/dreams.safetensors"
+    look = getattr(Path, refused)
+
+    def refuse(path: Path, **options: bool) -> object:
+        if path == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, refused, refuse)
+    catalogue = Catalogue(settings(tmp_path, checkpoint=str(locked)))
+    assert names(catalogue) == ["embedded"]
+    with pytest.raises(ServiceError, match=r"dreams.safetensors (cannot be read \(Permission denied\)|is not there); "):
+        _ = catalogue.default
 
 
 def test_a_fault_in_the_reading_of_one_file_stops_nothing(

@@ -185,6 +185,24 @@ def test_checkpoints_says_why_it_converts_nothing(tmp_path: Path, capsys: pytest
     assert "lost.ckpt cannot be read" in capsys.readouterr().err
 
 
+def test_checkpoints_converts_what_is_named_as_pages_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path] = []
+
+    def convert(file: Path, **_: bool) -> Path:
+        asked.append(file)
+        return file
+
+    monkeypatch.setattr(checkpoints, "convert", convert)
+    place = tmp_path / "models/deep/half"
+    (place / "unet").mkdir(parents=True)
+    (place / "vae").mkdir()
+    for file in (place.parent / "old.ckpt", place / "unet/model.bin"):
+        file.write_bytes(b"PK\x03\x04")
+    flags = [f"--checkpoints={tmp_path / 'models'}", f"--data={tmp_path}"]
+    assert checkpoints.main(["convert", "old.ckpt", "half/unet/model.bin", "elsewhere.ckpt", *flags]) == 0
+    assert asked == [place.parent / "old.ckpt", place / "unet/model.bin", Path("elsewhere.ckpt")]
+
+
 def test_a_quick_round_of_all_leaves_out_what_is_long_and_knows_no_quicker_way() -> None:
     quick = bench._chosen(["all"], quick=True)
     assert {"start", "serve", "queue", "gallery"} <= set(quick)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,15 @@ def test_what_the_hub_refuses_is_said_in_a_sentence(
     with pytest.raises(HubError, match=words) as refusal:
         get(served, tmp_path, wanted)
     assert refusal.value.is_passing is is_passing
+
+
+def test_a_full_disk_is_said_and_waited_for(served: SmallHub, tmp_path: Path) -> None:
+    def fill(_done: int, _total: int) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    with pytest.raises(HubError, match=r"some/one cannot be kept \(No space left on device\); see to the disk") as full:
+        get(served, tmp_path, note=fill)
+    assert full.value.is_passing
 
 
 @pytest.mark.usefixtures("patient")

@@ -44,8 +44,16 @@ def found(folder: Path) -> list[str]:
 
 def test_files_and_folders_are_found_at_any_depth_the_nearest_first(folder: Path) -> None:
     touch(folder / "a/deep/one.safetensors", folder / "two.SAFETENSORS", folder / "old.ckpt", folder / "notes.txt")
+    touch(folder / "one.pt", folder / "weights.bin", folder / "model.gguf")
     touch(folder / "b/three/model_index.json", folder / "b/three/unet/diffusion_pytorch_model.safetensors")
-    assert found(folder) == ["old.ckpt", "two.SAFETENSORS", "b/three", "a/deep/one.safetensors"]
+    assert found(folder) == [
+        "old.ckpt",
+        "one.pt",
+        "two.SAFETENSORS",
+        "weights.bin",
+        "b/three",
+        "a/deep/one.safetensors",
+    ]
 
 
 def test_a_folder_without_its_index_is_one_checkpoint_and_not_many_files(folder: Path) -> None:
@@ -63,8 +71,17 @@ def test_links_in_a_circle_end_and_links_to_the_same_file_count_once(folder: Pat
     (folder / "a/up").symlink_to(folder)
     (folder / "a/itself").symlink_to(folder / "a/itself")
     (folder / "again.safetensors").symlink_to(folder / "a/one.safetensors")
-    (folder / "nothing.safetensors").symlink_to(folder / "gone")
     assert len(found(folder)) == 1
+
+
+def test_what_is_called_like_a_checkpoint_and_is_none_is_listed_so_that_its_owner_hears_of_it(folder: Path) -> None:
+    (folder / "gone.safetensors").symlink_to(folder / "nothing")
+    (folder / "loop.safetensors").symlink_to(folder / "loop.safetensors")
+    (folder / "folder.safetensors").mkdir()
+    assert found(folder) == ["folder.safetensors", "gone.safetensors", "loop.safetensors"]
+    assert public(f"{folder}/loop.safetensors is bad", "loop", folder / "loop.safetensors") == "loop.safetensors is bad"
+    settings = settings_for(folder, checkpoint=str(folder / "loop.safetensors"))
+    assert default_place(settings) == ("loop", folder / "loop.safetensors")
 
 
 def test_a_linked_file_outside_is_found(folder: Path, tmp_path: Path) -> None:
@@ -168,13 +185,13 @@ def test_names_of_the_hub(text: str, name: HubName | None) -> None:
         ("/m/sd 1/dreams is truncated; copy it again", "dreams is truncated; copy it again"),
         ("/m/sd 1/dreams/unet/config.json is missing", "dreams/unet/config.json is missing"),
         ("/m/sd 1/dreams is a VAE alone; give its folder, /m/sd 1", "dreams is a VAE alone; give its folder, sd 1"),
-        ("convert it: python3 -m app checkpoints convert /m/sd 1/dreams", None),
+        ("convert it: python3 -m app checkpoints convert '/m/sd 1/dreams'", None),
         ("7/8 of dreams / nothing else", "7/8 of dreams / nothing else"),
     ],
 )
 def test_a_sentence_for_visitors_does_not_say_where_a_checkpoint_lies(text: str, wanted: str | None) -> None:
     said = public(text, "dreams", Path("/m/sd 1/dreams"))
-    assert said == (wanted or "convert it: python3 -m app checkpoints convert dreams")
+    assert said == (wanted or "convert it: python3 -m app checkpoints convert 'dreams'")
 
 
 def test_one_of_the_hub_is_called_by_its_name_there() -> None:

@@ -116,3 +116,13 @@ def test_a_size_that_the_checkpoint_cannot_make_is_refused_with_one_that_it_can(
     assert "multiple of 16" in error["message"]
     assert "192 would be" in error["message"]
     assert JobRequest.model_validate({**asked, "width": 192, "height": 256}).recipes(coarse)[0].width == 192
+
+
+def test_text_alone_is_refused_for_a_checkpoint_that_is_made_for_inpainting(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "mender", CARD)
+    (path / "unet/config.json").write_text(json.dumps(UNET | {"in_channels": 9}))
+    write_hollow(path)
+    mender = Catalogue(settings(tmp_path, checkpoint=str(path)))
+    with pytest.raises(InvalidInput, match=r"'mender' is made for inpainting: send a picture") as refusal:
+        JobRequest(prompt="a lake").recipes(mender)
+    assert refusal.value.errors[0]["field"] == "checkpoint"

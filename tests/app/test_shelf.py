@@ -92,7 +92,11 @@ class Bench:
         return heard
 
     def states(self) -> dict[str, str]:
-        return {entry["name"]: entry["state"] for entry in self.shelf.describe()}
+        said = self.shelf.describe()
+        assert {entry["name"] for entry in said if entry["prediction_type"]} == {
+            entry["name"] for entry in said if entry["state"] == "ready"
+        }
+        return {entry["name"]: entry["state"] for entry in said}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import struct
@@ -15,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from models.checkpoint import loading
 from models.checkpoint.facts import CheckpointError, inspect
 from models.checkpoint.headers import MAX_HEADER, MAX_TENSORS, fingerprint
 from models.checkpoint.loading import load
@@ -155,6 +157,46 @@ def test_it_says_what_a_file_is_that_is_no_checkpoint(tmp_path: Path, name: str)
     wanted, make = OTHERS[name]
     save_file(make(), tmp_path / "given.safetensors")
     assert wanted in refusal(tmp_path / "given.safetensors")
+
+
+def test_it_tells_a_note_of_git_from_the_file_itself(tmp_path: Path) -> None:
+    file = tmp_path / "dreams.safetensors"
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4265146304\n")
+    with pytest.raises(CheckpointError, match=r"dreams.safetensors is not the file itself .* git lfs pull$"):
+        inspect(file)
+
+
+@pytest.mark.parametrize("channels", [5, 7, 8])
+def test_it_refuses_networks_that_ask_for_more_than_text_and_a_mask(
+    tmp_path: Path, good: dict[str, Tensor], channels: int
+) -> None:
+    file = tmp_path / "other.safetensors"
+    save_file(good | {f"{UNET}input_blocks.0.0.weight": torch.zeros(32, channels, 3, 3)}, file)
+    assert f"the U-Net gives {channels} in_channels; for text they are 4, for inpainting 9" in refusal(file)
+
+
+def test_a_link_that_leads_nowhere_or_to_itself_is_not_taken_for_a_folder(tmp_path: Path) -> None:
+    gone, loop = tmp_path / "gone.safetensors", tmp_path / "loop.safetensors"
+    gone.symlink_to(tmp_path / "nothing")
+    loop.symlink_to(loop)
+    for file, problem in ((gone, "is not there; put it back"), (loop, "cannot be read"), (gone / "x", "is not there")):
+        for look in (inspect, load):
+            with pytest.raises(CheckpointError, match=f"{file} {problem}"):
+                look(file)
+
+
+@pytest.mark.parametrize("end", [None, 0, 2**20])
+def test_a_file_that_goes_while_it_is_loaded_is_named(
+    tmp_path: Path, written: Written, monkeypatch: pytest.MonkeyPatch, end: int | None
+) -> None:
+    file = Path(shutil.copy(written(family("sd1"), "file"), tmp_path / "going.safetensors"))
+
+    def check_and_go(_files: object) -> None:
+        file.unlink() if end is None else os.truncate(file, end)
+
+    monkeypatch.setattr(loading, "check", check_and_go)
+    with pytest.raises(CheckpointError, match=rf"^{file} (is not there|was changed while it was loaded); "):
+        load(file)
 
 
 def test_it_points_from_a_part_to_its_folder(written: Written) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -14,11 +15,12 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from models.checkpoint import convert as convert_module
 from models.checkpoint.convert import convert, target_of
 from models.checkpoint.facts import CheckpointError, inspect
-from models.checkpoint.headers import missing
+from models.checkpoint.headers import missing, pickled
 from models.checkpoint.leftovers import clear, workplace
 from models.checkpoint.unpickle import MAX_DEPTH, RefusedError, check_archive, check_tensors, flat, read
 from tests.models.checkpoint.conftest import family
@@ -242,3 +244,26 @@ def test_the_child_process_has_limits() -> None:
 def test_the_refusal_to_open_a_pickle_names_this_command(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"")
     assert f"python3 -m app checkpoints convert {tmp_path / 'model.bin'}" in missing(tmp_path / "model.safetensors")
+
+
+def test_the_command_is_what_a_shell_understands() -> None:
+    command = pickled(Path("/my models/it's (1).ckpt")).partition("convert it: ")[2]
+    assert shlex.split(command)[-1] == "/my models/it's (1).ckpt"
+
+
+def test_a_pickle_that_calls_itself_safetensors_gives_up_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, old = tmp_path / "dreams.safetensors", tmp_path / "dreams.ckpt"
+    torch.save({"a": torch.zeros(1)}, file)
+    content = file.read_bytes()
+    assert read(file).keys() == {"a"}
+    monkeypatch.setattr(convert_module, "_run", lambda _file, part, _held: save_file({"a": torch.zeros(1)}, part))
+    old.write_bytes(b"another")
+    with pytest.raises(CheckpointError, match=r"cannot be called dreams.ckpt, since there is one; move one of them"):
+        convert(file)
+    assert (file.read_bytes(), old.read_bytes()) == (content, b"another")
+    old.unlink()
+    assert convert(file) == file
+    assert load_file(file).keys() == {"a"}
+    assert old.read_bytes() == content

@@ -173,7 +173,7 @@ def test_padding_follows_the_family_where_the_tokenizer_says_nothing(
 
 def test_it_refuses_what_is_no_checkpoint(tmp_path: Path) -> None:
     assert "model_index.json is missing; give the path" in refusal(tmp_path)
-    assert "model_index.json is missing" in refusal(tmp_path / "nowhere")
+    assert "nowhere is not there; put it back, or name another one" in refusal(tmp_path / "nowhere")
     (tmp_path / "dreams.safetensors").write_bytes(b"")
     assert f"give its path: {tmp_path / 'dreams.safetensors'}" in refusal(tmp_path)
 
