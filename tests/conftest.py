@@ -56,23 +56,38 @@ PROCESS_TESTS = (
     *("tests/e2e/", "tests/app/test_engine_server.py"),
     *("tests/app/test_supervisor.py", "tests/app/test_dispatch_kills.py"),
 )
+# Tests in a browser that is started once for all of them.
+BROWSER = "browser"
+BROWSER_TESTS = (
+    *("tests/pages/test_canvas_candidates.py", "tests/pages/test_canvas_drawing.py"),
+    *("tests/pages/test_canvas_fingers.py", "tests/pages/test_canvas_modules.py"),
+    *("tests/pages/test_pages_in_browser.py", "tests/pages/test_drop_and_selection.py"),
+    "tests/pages/test_edit_pages.py",
+)
 LONG_TESTS = (  # those that take 5 s or more, the longest first
-    *("tests/pages/test_canvas_", "tests/pages/test_pages_in_browser.py", "tests/models/checkpoint/"),
-    *("tests/models/test_train", "tests/models/test_seams.py", "tests/models/test_edit_images.py"),
-    *("tests/models/test_evaluate.py", "tests/models/test_bundle.py", "tests/app/test_shelf.py", "tests/pages/"),
+    *("tests/models/checkpoint/", "tests/models/test_train", "tests/models/test_seams.py"),
+    *("tests/models/test_edit_images.py", "tests/models/test_evaluate.py", "tests/models/test_bundle.py"),
+    *("tests/app/test_shelf.py", "tests/app/test_cli_edit.py", "tests/pages/test_studio_page.py"),
 )
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of types
-    """Keep the tests of a file in one worker, and those that start processes all in one, which begins with them."""
+    """Keep the tests of a file in one worker, as those that share processes or a browser; those come first."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _group(nodeid.partition("::")[0])
 
 
-def pytest_configure() -> None:
-    """Look for garbage a hundredth as often: among all that torch and its kin import, that was a tenth of the time."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Look for garbage a hundredth as often: among all that torch and its kin import, that was a tenth of the time.
+
+    Let hypothesis draw the same examples each time, except in the process that only hands out tests to workers.
+    """
     gc.set_threshold(50_000, 20, 20)
+    if not config.getoption("numprocesses", None):
+        from hypothesis import settings
+
+        settings.load_profile("ci")
 
 
 def pytest_collection_finish() -> None:
@@ -91,12 +106,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(path: str) -> int:
-    places = (place for place, start in enumerate(LONG_TESTS, 1) if path.startswith(start))
-    return 0 if _group(path) == PROCESSES else next(places, len(LONG_TESTS) + 1)
+    starts: tuple[str | tuple[str, ...], ...] = (PROCESS_TESTS, BROWSER_TESTS, *LONG_TESTS)
+    return next((place for place, start in enumerate(starts) if path.startswith(start)), len(starts))
 
 
 def _group(path: str) -> str:
-    return PROCESSES if path.startswith(PROCESS_TESTS) else path
+    if path.startswith(PROCESS_TESTS):
+        return PROCESSES
+    return BROWSER if path.startswith(BROWSER_TESTS) else path
 
 
 @pytest.fixture

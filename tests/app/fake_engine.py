@@ -31,7 +31,6 @@ from starlette.routing import Route
 from app.engine.inputs import named_inputs
 from models.recipe import Recipe, explain
 
-POLL_SECONDS = 0.002
 ENVIRONMENT = {
     "fingerprint": "0" * 64,
     "device": "cpu",
@@ -55,10 +54,24 @@ def pixel_sha256(recipe: Recipe) -> str:
 class Killable(uvicorn.Server):
     """uvicorn looks ten times a second whether it is to end, and then waits as long; hundreds of tests would too."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._told = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def tell_to_end(self) -> None:
+        """End it from another thread, whatever it is doing."""
+        self.force_exit = self.should_exit = True
+        assert self._loop is not None, "it has not started"
+        self._loop.call_soon_threadsafe(self._told.set)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+
     async def main_loop(self) -> None:
         await self.on_tick(0)
-        while not self.should_exit:
-            await asyncio.sleep(POLL_SECONDS)
+        await self._told.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002, uvicorn's signature
         for server in self.servers:
@@ -93,7 +106,7 @@ class FakeEngine:
         self.cancelled: list[Recipe] = []
         self.running = 0
         self.most_running = 0
-        self._server: uvicorn.Server | None = None
+        self._server: Killable | None = None
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> FakeEngine:
@@ -124,8 +137,7 @@ class FakeEngine:
         for connection in list(self._server.server_state.connections):
             with contextlib.suppress(AttributeError, RuntimeError):
                 self._server.servers[0].get_loop().call_soon_threadsafe(connection.transport.abort)
-        self._server.force_exit = True
-        self._server.should_exit = True
+        self._server.tell_to_end()
         self._thread.join(10)
         self._server = self._thread = None
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
-from app.cli.browser import find_browser
 from app.cli.local_server import LocalServer, post, wait
 from app.settings import Settings
+from tests.chromium import launched
 
 PATIENCE_MS = 60_000
 DESKTOP = {"width": 1440, "height": 900}
@@ -39,15 +38,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> I
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    found = find_browser()
-    if found is None:
-        reason = "no Chromium on this machine; install one, or name it in MEZZOTINT_BROWSER"
-        pytest.fail(reason) if os.environ.get("REQUIRE_BROWSER", "") not in ("", "0") else pytest.skip(reason)
     expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--disable-dev-shm-usage"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="package")

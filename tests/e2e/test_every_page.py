@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from app.cli.local_server import LocalServer
+from tests.chromium import violations
 from tests.e2e.conftest import Exhibit, Watch, page_of_owner
 
 pytestmark = pytest.mark.browser
@@ -25,6 +25,7 @@ PAGES = {
     "patterns": "/patterns",
     "missing": "/no-such-page",
 }
+WITH_PICTURE = ("studio", "gallery", "image", "delete", "share")
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PHONE = {"width": 360, "height": 740}
 
@@ -63,8 +64,8 @@ def test_axe_finds_nothing_in_light_and_dark(desktop: Page, exhibit: Exhibit, na
     for scheme in SCHEMES:
         desktop.emulate_media(color_scheme=scheme)
         visit(desktop, name, exhibit)  # anew: Chromium is late in recolouring a page that is already drawn
-        results = Axe().run(desktop)
-        assert not results.response["violations"], f"{scheme}: {results.generate_report()}"
+        assert name not in WITH_PICTURE or desktop.locator("main img").count() >= 1
+        assert violations(desktop) == [], scheme
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
-from app.cli.browser import find_browser
 from app.settings import Settings
 from tests.api.conftest import alice, app, bare_checkpoint, build, charlie, decode_once, engine, live
 from tests.app.storing import migrated
+from tests.chromium import launched
 from tests.pages.easel import easel, stand
 
 __all__ = ["alice", "app", "bare_checkpoint", "build", "charlie", "decode_once", "easel", "engine", "live", "stand"]
 
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 EXAMPLES = [f"a cabin by the lake at {time}" for time in ("dawn", "noon", "dusk", "night", "sunset")]
 WORDS = {"things": ["mountains", "lake", "cabin"], "times": ["dawn", "noon", "dusk", "night", "sunset"]}
 
@@ -47,18 +38,11 @@ def settings(tmp_path: Path, wordy_checkpoint: Path) -> Settings:
     return migrated(Settings(data=tmp_path / "data", checkpoint=str(wordy_checkpoint), max_pending=12))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """One real browser for the tests of a module; closed after it, since it holds an event loop."""
-    path = find_browser()
-    if path is None:
-        if os.environ.get("REQUIRE_BROWSER"):
-            pytest.fail("REQUIRE_BROWSER is set, and there is no Chromium; set MEZZOTINT_BROWSER to its path")
-        pytest.skip("there is no Chromium; set MEZZOTINT_BROWSER to its path")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+    """One real browser for the tests of this folder, which one worker goes through; closed before others."""
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
+from tests.chromium import violations
 from tests.pages.easel import Stand
 from tests.pages.painting import (
     SIDE,
@@ -35,11 +35,6 @@ INKED = """() => {
     const { data } = document.querySelector("[data-mask]").getContext("2d").getImageData(0, 0, width, height);
     return data.filter((_, at) => at % 4 == 3 && data[at] > 0).length / (width * height);
 }"""
-
-
-def violations(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [f"{item['id']}: {[node['target'] for node in item['nodes']]}" for item in found]
 
 
 def test_a_picture_is_carried_on_beyond_its_edge_and_shared(easel: Page, stand: Stand, chromium: Browser) -> None:

@@ -1,0 +1,53 @@
+"""The Chromium of the tests: one way of starting it, and axe in its pages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from app.cli.browser import find_browser
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+AXE_RUN = """() => axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations.map(
+    ({ id, help, nodes }) => `${id}, ${help}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`
+))"""
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """A browser while the `with` block runs; while it does, an event loop is there that `asyncio.run` would mind.
+
+    Where there is none, tests are skipped, or fail if `REQUIRE_BROWSER` is set.
+    """
+    path = find_browser()
+    if path is None:
+        reason = "there is no Chromium on this machine; install one, or name it in MEZZOTINT_BROWSER"
+        pytest.fail(reason) if os.environ.get("REQUIRE_BROWSER", "") not in ("", "0") else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe finds: each broken rule, and the elements that break it.
+
+    Only that is fetched from the page: all that axe has looked at is a megabyte, which takes longer than looking.
+    """
+    if page.evaluate("typeof axe === 'undefined'"):
+        page.evaluate(AXE_SCRIPT)
+    found: list[str] = page.evaluate(AXE_RUN)
+    return found
