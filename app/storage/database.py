@@ -23,7 +23,7 @@ NOTE = {"begin": "BEGIN IMMEDIATE", "synchronous": "NORMAL"}
 
 
 class Database:
-    """Transactions on the database at `url`; `on_change` is called, in any thread, after each one that wrote."""
+    """Transactions on the database at `url`; `on_change` is called, in any thread, after each one that wrote a row."""
 
     def __init__(self, url: str, on_change: Callable[[], None] = lambda: None) -> None:
         self._engine = create_engine(
@@ -68,10 +68,20 @@ class Database:
                 self._engine.connect().execution_options(**options) as connection,
                 connection.begin(),
             ):
+                before = _changes(connection)
                 yield connection
+                has_written = _changes(connection) > before
         finally:
             self._writing.release()
-        self._on_change()
+        if has_written:
+            self._on_change()
+
+
+def _changes(connection: Connection) -> int:
+    """Rows that were written through this connection so far."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver.total_changes
 
 
 def _prepare(connection: sqlite3.Connection, _record: Any) -> None:

@@ -145,13 +145,16 @@ async def follow(
         yield ServerSentEvent(comment="open", retry=RETRY_MS, sep="\n")
         while not (streams.is_closing or ending.is_set()):
             seen = signal.version
-            for message in await _read_patiently(read):
+            found = await _read_patiently(read)
+            for message in found:
                 yield message
-            await asyncio.sleep(pause)
+            await asyncio.sleep(pause if found else FIRST_SECONDS)  # most changes are others', and delay nothing here
             quiet_since = time.monotonic()
             await signal.wait(seen, LOOK_SECONDS)
-            is_quiet = time.monotonic() - quiet_since > GATHER_SECONDS
-            pause = FIRST_SECONDS if is_quiet else min(2 * pause, GATHER_SECONDS)
+            if time.monotonic() - quiet_since > GATHER_SECONDS:
+                pause = FIRST_SECONDS
+            elif found:
+                pause = min(2 * pause, GATHER_SECONDS)
         yield ServerSentEvent("closing", event="bye", retry=RETRY_MS, sep="\n")
 
 

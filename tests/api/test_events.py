@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import anyio
 import httpx2
 import pytest
 from fastapi import FastAPI
+from sse_starlette import ServerSentEvent
 
 from app.services.signal import Signal
 from app.web import events, limits
@@ -146,19 +148,30 @@ class Clock(Signal):
         return self.now
 
 
-def test_the_first_change_after_a_quiet_time_is_told_soon_and_many_are_gathered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def pauses(monkeypatch: pytest.MonkeyPatch, read: Callable[[], list[ServerSentEvent]]) -> list[float]:
+    """How long a stream gathers each time, while there are changes all the time but for once."""
     clock = Clock()
     monkeypatch.setattr(events, "asyncio", clock)
     monkeypatch.setattr(events, "time", clock)
 
     async def listen() -> None:
-        async for _ in events.follow(list, clock, clock.streams, "bob", anyio.Event()):
+        async for _ in events.follow(read, clock, clock.streams, "bob", anyio.Event()):
             pass
 
     anyio.run(listen)
-    assert clock.pauses == [0.02, 0.04, 0.08, 0.15, 0.15, 0.15, 0.02, 0.04]
+    return clock.pauses
+
+
+def test_the_first_change_after_a_quiet_time_is_told_soon_and_many_are_gathered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = pauses(monkeypatch, lambda: [ServerSentEvent("a change")])
+    assert found == [0.02, 0.04, 0.08, 0.15, 0.15, 0.15, 0.02, 0.04]
+
+
+def test_changes_of_others_do_not_delay_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = itertools.cycle([[ServerSentEvent("a change")], [], []])
+    assert pauses(monkeypatch, lambda: next(turns)) == [0.02, 0.02, 0.02, 0.04, 0.02, 0.02, 0.02, 0.02]
 
 
 def test_one_browser_may_hold_only_so_many_streams(
