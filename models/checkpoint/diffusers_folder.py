@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 from models.checkpoint.card import Card, read_card, read_json
-from models.checkpoint.headers import AGAIN, CheckpointError, missing, read_header
+from models.checkpoint.headers import AGAIN, CheckpointError, missing, pickle_in, pickled, read_header
 from models.checkpoint.keys import old_vae_keys
 from models.checkpoint.layout import MAX_LAYERS, NATIVE_SIDE, PARTS, Layout, Part, Slots, flattened, named_once
 from models.config import ConfigError, UNetConfig, VAEConfig
@@ -94,6 +94,18 @@ class DiffusersFolder(Layout):
         return {key: slot for key, slot in slots.items() if part == "unet" or key not in UNUSED_TEXT}
 
     def files(self, part: Part) -> list[Path]:
+        if found := self._safetensors(part):
+            return found
+        pickles = {
+            other: pickle
+            for other in PARTS
+            if not self._safetensors(other) and (pickle := pickle_in(self.path / other)) is not None
+        }
+        if part in pickles:
+            raise CheckpointError(pickled(*pickles.values()))
+        raise CheckpointError(missing(self.path / part / f"{STEMS[part]}.safetensors"))
+
+    def _safetensors(self, part: Part) -> list[Path]:
         folder, stem = self.path / part, STEMS[part]
         whole = [folder / f"{stem}.safetensors", *(folder / f"{stem}.{name}.safetensors" for name in VARIANTS)]
         lists = [
@@ -105,7 +117,7 @@ class DiffusersFolder(Layout):
                 return [file]
             if index.is_file():
                 return _shards(index)
-        raise CheckpointError(missing(whole[0]))
+        return []
 
     def _native(self) -> tuple[int, int]:
         factor = self.vae.factor

@@ -114,19 +114,25 @@ def fingerprint(file: Path) -> str:
 
 def missing(file: Path) -> str:
     """Say that a file of weights is not there, and what is there instead."""
-    pickles = [path.name for pattern in PICKLES for path in sorted(file.parent.glob(pattern))]
-    if pickles:
-        return pickled(file.parent / pickles[0])
+    pickle = pickle_in(file.parent)
+    if pickle:
+        return pickled(pickle)
     others = [path.name for path in sorted(file.parent.glob("*.safetensors"))]
     found = f" (found {', '.join(others[:3])}: rename the one to use)" if others else ""
     return f"{file} is missing{found}; copy or download the checkpoint again, whole"
 
 
-def pickled(file: Path) -> str:
-    """Say that a file is a pickle, and how it is made into one that can be loaded."""
+def pickle_in(folder: Path) -> Path | None:
+    """A file of weights in a folder that is called as a pickle is, None if there is none."""
+    return next((path for pattern in PICKLES for path in sorted(folder.glob(pattern))), None)
+
+
+def pickled(file: Path, *others: Path) -> str:
+    """Say that a file is a pickle, and how it and others are made into such as can be loaded."""
+    names = " ".join(shlex.quote(str(path)) for path in (file, *others))
     return (
         f"{file} is a pickle, which can run any code and is never opened here; convert it: "
-        f"python3 -m app checkpoints convert {shlex.quote(str(file))}"
+        f"python3 -m app checkpoints convert {names}"
     )
 
 

@@ -125,7 +125,8 @@ class Layout(ABC):
         if self.prediction_type is None:
             found.append(
                 "Nothing says whether this checkpoint predicts the noise (epsilon) or v; it is tried out when it is "
-                f'loaded. To settle it, write {{"prediction_type": "v_prediction"}} (or "epsilon") into '
+                f"loaded, and its pictures are {self.config.width} pixels wide, as where it predicts v. "
+                f'To settle both, write {{"prediction_type": "v_prediction"}} (or "epsilon") into '
                 f"{self.path.with_suffix('.mezzotint.json').name}."
             )
         extra = self.extra_tokens

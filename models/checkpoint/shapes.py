@@ -19,6 +19,7 @@ Slots = Mapping[str, Slot]
 HEADS = 8
 HEAD_CHANNELS = 64
 GROUPS = 32
+VIT_H, VIT_H_USED = 1024, 23  # its width; of its 24 layers Stable Diffusion 2 leaves out the last
 SETTING = re.compile(r"^\s*([a-z_]+)\s*:\s*[\"']?([\w.+-]+)[\"']?\s*(?:#.*)?$", re.MULTILINE)
 SETTINGS = ("parameterization", "num_heads", "num_head_channels", "scale_factor", "linear_start", "linear_end")
 MAX_YAML = 2**20  # bytes
@@ -105,12 +106,16 @@ def clip_config(slots: Slots) -> dict[str, Any]:
 
 
 def open_clip_config(slots: Slots) -> dict[str, Any]:
-    """Describe ViT-H's text tower in open_clip's names, without its last layer, which Stable Diffusion 2 leaves out."""
+    """Describe ViT-H's text tower in open_clip's names, without its last layer, which Stable Diffusion 2 leaves out.
+
+    Files that were folders once do not have that layer any more.
+    """
     vocabulary, width = _shape(slots, "token_embedding.weight")
+    layers = len(_numbers(slots, r"transformer\.resblocks\.(\d+)\.mlp\.c_fc\.weight"))
     return _text(
         vocabulary,
         width,
-        layers=len(_numbers(slots, r"transformer\.resblocks\.(\d+)\.mlp\.c_fc\.weight")) - 1,
+        layers=VIT_H_USED if width == VIT_H else layers - 1,
         hidden=_shape(slots, "transformer.resblocks.0.mlp.c_fc.weight")[0],
         positions=_shape(slots, "positional_embedding")[0],
     ) | {"hidden_act": "gelu", "pad_token_id": 0}

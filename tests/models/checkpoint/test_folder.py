@@ -209,7 +209,15 @@ def test_it_never_opens_a_pickle(copied: Path) -> None:
     (copied / "unet/diffusion_pytorch_model.bin").write_bytes(b"cos\nsystem\n")
     message = refusal(copied)
     assert "diffusion_pytorch_model.bin is a pickle" in message
-    assert f"python3 -m app checkpoints convert {copied / 'unet/diffusion_pytorch_model.bin'}" in message
+    assert message.endswith(f"python3 -m app checkpoints convert {copied / 'unet/diffusion_pytorch_model.bin'}")
+
+
+def test_all_pickles_of_a_folder_are_named_in_one_command(copied: Path) -> None:
+    pickles = [copied / UNET_WEIGHTS, copied / TEXT_WEIGHTS]
+    for file in pickles:
+        file.rename(file.with_suffix(".bin"))
+    names = " ".join(str(file.with_suffix(".bin")) for file in pickles)
+    assert refusal(copied).endswith(f"python3 -m app checkpoints convert {names}")
 
 
 @pytest.mark.parametrize(

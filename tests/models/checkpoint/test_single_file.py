@@ -18,8 +18,10 @@ import models
 from models.calls import Decode, Encode, Predict
 from models.checkpoint import probe as probing
 from models.checkpoint.facts import inspect
+from models.checkpoint.headers import Slot
 from models.checkpoint.keys import unet_keys, vae_keys
 from models.checkpoint.loading import load
+from models.checkpoint.shapes import open_clip_config
 from models.config import UNetConfig, VAEConfig
 from models.text import build_text_model
 from models.unet import UNet
@@ -115,6 +117,13 @@ def test_it_tells_the_family_of_a_file_of_full_size(
     assert (facts.family, facts.prediction_type, facts.width, facts.inpainting) == wanted
     assert (facts.name, facts.bytes, facts.dtypes) == ("dreams", file.stat().st_size, ["F16"])
     assert bool(facts.warnings) == (facts.prediction_type == "unknown")
+
+
+@pytest.mark.parametrize("layers", [23, 24])
+def test_files_without_the_layer_that_is_left_out_have_the_others(layers: int) -> None:
+    extra = "transformer.resblocks.23." if layers == 23 else "none"
+    slots = {key: Slot(Path(), key, "F16", shape, 0, 0) for key, shape in vit_h().items() if not key.startswith(extra)}
+    assert open_clip_config(slots)["num_hidden_layers"] == 23
 
 
 @pytest.fixture(scope="module")
