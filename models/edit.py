@@ -23,6 +23,7 @@ class Infill(StrEnum):
     """What stands where there are no pixels yet, before the image is encoded."""
 
     BLUR = "blur"
+    EDGE = "edge"
     MIRROR = "mirror"
     NOISE = "noise"
     COLOUR = "colour"
@@ -55,7 +56,8 @@ class Edit(BaseModel):
     or is transparent in it, is always repainted; without a mask and within the image, all is. `strength` is the share
     of the steps that are taken (arXiv:2108.01073); `grow`, `overlap` and `mask_blur` are in pixels. Outside the mask,
     grown by `grow`, the new image has the old one's pixels; next to what lies beyond the image `overlap` pixels of it
-    are repainted, at most a quarter of what the frame shows of its shorter side.
+    are repainted, at most a quarter of what the frame shows of its shorter side; beyond a side and above or below at
+    once, the sides are painted first and then the rest, each with all the steps.
     `only_masked` works on the mask's surroundings alone, `padding` pixels more on each side, at `work_width` x
     `work_height` (the checkpoint's native size where they are absent).
     """
@@ -73,7 +75,7 @@ class Edit(BaseModel):
     padding: Annotated[int, Field(ge=0, le=512)] = 32
     work_width: Side | None = None
     work_height: Side | None = None
-    infill: Infill = Infill.BLUR
+    infill: Infill = Infill.EDGE
     masked_content: MaskedContent = MaskedContent.ORIGINAL
     color_match: bool = True
 

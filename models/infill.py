@@ -15,6 +15,8 @@ from models.edit import Infill
 from models.noise import NoiseSource
 
 RELAXATIONS = 8  # at each level of the pyramid; more changes nothing that can be seen
+BANDS = ((4, 8), (8, 48))  # pixels above and beside a place of the edge whose mean is carried on: there, and far away
+SOFT = 32  # pixels from the edge that are far away
 REFLECTIONS = 4  # passes of mirroring, each at most doubling the picture
 
 
@@ -30,6 +32,8 @@ def infill(pixels: Tensor, known: Tensor, method: Infill, seed: int) -> Tensor:
     match method:
         case Infill.BLUR:
             filled = spread(pixels, known.to(pixels.dtype))
+        case Infill.EDGE:
+            filled = _carried_on(pixels, known)
         case Infill.MIRROR:
             filled = _mirrored(pixels, known)
         case Infill.NOISE:
@@ -60,6 +64,38 @@ def spread(values: Tensor, weights: Tensor) -> Tensor:
         around = F.avg_pool2d(F.pad(filled, (1, 1, 1, 1), mode="replicate"), 3, 1)
         filled = torch.where(known, values, around)
     return filled
+
+
+def _carried_on(pixels: Tensor, known: Tensor) -> Tensor:
+    """Repeat the colours at the edge of the known pixels, up and down and then sideways, softer farther away.
+
+    So sky goes on above a sky, ground below the ground, and each at its height to the sides.
+    """
+    weights = known.to(pixels.dtype)
+    near, far = (_repeated(_around(pixels, weights, *band), known) for band in BANDS)
+    nearness = 2 * _around(weights, torch.ones_like(weights), SOFT, SOFT)  # 1 at a straight edge
+    return torch.lerp(far, near, nearness.clamp(0, 1))
+
+
+def _around(values: Tensor, weights: Tensor, rows: int, columns: int) -> Tensor:
+    """The weighted mean of so many pixels each way around each place, 0 where nothing has weight."""
+    sums, counts = values * weights, weights
+    for size, pad in (((2 * rows + 1, 1), (rows, 0)), ((1, 2 * columns + 1), (0, columns))):
+        sums, counts = (F.avg_pool2d(part, size, 1, pad) for part in (sums, counts))
+    return sums / counts.clamp(min=1e-6)
+
+
+def _repeated(values: Tensor, known: Tensor) -> Tensor:
+    """The value (1, C, H, W) at the nearest known pixel of the column; where it has none, of the nearest column."""
+    for axis in (2, 3):
+        length = known.shape[axis]
+        places = torch.arange(length).view([-1 if each == axis else 1 for each in range(4)]).expand_as(known)
+        before = torch.where(known, places, -2 * length).cummax(axis).values
+        after = torch.where(known, places, 3 * length).flip(axis).cummin(axis).values.flip(axis)
+        nearest = torch.where(places - before <= after - places, before, after).clamp(0, length - 1)
+        values = values.gather(axis, nearest.expand_as(values))
+        known = known.any(axis, keepdim=True).expand_as(known)
+    return values
 
 
 def _mirrored(pixels: Tensor, known: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from models.conditioning import conditioning
 from models.crop import Box, surroundings
 from models.denoise import Showing
 from models.edit import Edit, MaskedContent
-from models.masks import cells, distance, grown, ramp
+from models.masks import cells, grown, ramp
 from models.match import hold, hold_smooth, match_colours, off_plane
 from models.noise import NoiseSource
 from models.recipe import Recipe
@@ -25,7 +25,8 @@ from models.walk import LatentFacts, ModelFacts, Start, masked_channels, steps_t
 Job = Generator[Call, Tensor, Tensor]
 
 LEAN = 0.8  # how far, of 1, the network is drawn to what a plain picture leads one to expect beyond its edge
-CONTEXT = 64  # pixels of the picture, from its edge, that say how plain it is there
+CONTEXT = 64  # pixels of the picture, from its left and right edge, that say how plain it is there
+STRIP = 20  # pixels, from its top and bottom edge
 UNLIKE = 6 / 127.5  # what these are off a plane by, where what is beyond is half as likely to be something else
 CLINGING = 4  # how fast that sets in below a strength of 1, where it is nothing; it is all at 0.75
 
@@ -42,13 +43,14 @@ class Work:
     content: Tensor
     mask: Tensor
     lean: Tensor | None = None
-    backdrop: Backdrop | None = None
+    showing: Showing = field(default_factory=Showing)
 
 
-def inpaint(recipe: Recipe, model: ModelFacts, edit: Edit, scene: Scene) -> Job:
+def inpaint(recipe: Recipe, model: ModelFacts, edit: Edit, scene: Scene, showing: Showing) -> Job:
     """Repaint the scene's mask, grown by `edit.grow`, and what lies beyond the image, with `edit.overlap` of it.
 
-    Outside of that the pixels are those of the scene.
+    Outside of that the pixels are those of the scene. `showing` has the whole picture, and the place of the scene in
+    it, where the scene is only a part.
 
     Encodes the prompts, then the picture, then, for an inpainting U-Net, the masked picture. Draws latent noise under
     the mask if that was asked for, the initial noise, and then what the sampler draws. No step, no change.
@@ -60,6 +62,7 @@ def inpaint(recipe: Recipe, model: ModelFacts, edit: Edit, scene: Scene) -> Job:
     box, height, width = _place(edit, mask, model.config)
     clung = _clung(edit, scene)
     work = _work(scene, box, mask, clung, height, width, model.config.vae_factor)
+    work = replace(work, showing=_shown(showing, scene, box, work, height, width))
     painted = yield from repaint(recipe, model, edit, work)
     painted = lanczos(painted[:, :, :height, :width], box.height, box.width)
     return box.put(_blend(edit, painted, box, scene, mask, clung), scene.pixels)
@@ -93,9 +96,7 @@ def repaint(recipe: Recipe, model: ModelFacts, edit: Edit, work: Work) -> Job:
         lean=None if work.lean is None else F.avg_pool2d(work.lean, config.vae_factor),
         extra=extra,
     )
-    latents = yield from walk(
-        recipe, model, start, guidance=guidance, noise=noise, showing=Showing(backdrop=work.backdrop)
-    )
+    latents = yield from walk(recipe, model, start, guidance=guidance, noise=noise, showing=work.showing)
     return (yield Decode(latents))
 
 
@@ -115,27 +116,48 @@ def _work(scene: Scene, box: Box, mask: Tensor, clung: Tensor, height: int, widt
     if scene.content is not scene.pixels:
         content = extend(lanczos(box.cut(scene.content), height, width).clamp(-1, 1), factor)
     white = extend(largest(box.cut(mask), height, width), factor)
-    place = (box.left, box.top, *_in_frame(box, pixels, height, width))
-    whole = place == (0, 0, scene.pixels.shape[3], scene.pixels.shape[2])
     lean = None
     if bool((clung > 0).any()):
         lean = LEAN * extend(lanczos(box.cut(clung), height, width).clamp(0, 1), factor)
-    return Work(pixels, content, white, lean, None if whole else Backdrop(scene.pixels, place))
+    return Work(pixels, content, white, lean)
 
 
 def _clung(edit: Edit, scene: Scene) -> Tensor:
     """How closely (1, 1, H, W) 0..1 what is beyond the image, and its overlap, goes on from it.
 
-    Closely where all that is known next to it is plain, or a gradient, so that the infill tells what is to be
-    expected. The nearer a strength of 1, the less.
+    Closely beyond a side where all that is known next to it is plain, or a gradient, so that the infill tells what is
+    to be expected. The nearer a strength of 1, the less.
     """
-    share = min(1.0, CLINGING * (1 - edit.strength))
-    away = distance(scene.beyond, CONTEXT)
-    near = scene.known & (away <= CONTEXT)
-    if share == 0 or not bool(scene.beyond.any()) or not bool(near.any()):
-        return torch.zeros_like(scene.mask)
-    plain = 1 / (1 + (off_plane(scene.pixels, near) / UNLIKE) ** 4)
-    return share * plain * (away <= edit.overlap)
+    share, clung = min(1.0, CLINGING * (1 - edit.strength)), torch.zeros_like(scene.mask)
+    if share == 0:
+        return clung
+    for inwards, deep in _inwards(scene):
+        near = scene.known & (inwards >= 0) & (inwards < deep)
+        if bool((inwards < 0).any()) and bool(near.any()):
+            plain = share / (1 + (off_plane(scene.pixels, near) / UNLIKE) ** 4)
+            clung = torch.maximum(clung, plain * (inwards < edit.overlap))
+    return clung
+
+
+def _inwards(scene: Scene) -> Iterator[tuple[Tensor, int]]:
+    """For each side of the image how far inwards each pixel lies of it (1, 1, H, W), and how deep one looks there.
+
+    Scenes lie in layers: of the ground below and the sky above a strip tells what goes on, at the sides it does not.
+    """
+    for axis, deep in ((2, STRIP), (3, CONTEXT)):
+        shown = torch.nonzero((~scene.beyond).any(5 - axis).flatten()).flatten()
+        places = torch.arange(scene.beyond.shape[axis]).view((-1, 1) if axis == 2 else (1, -1))
+        for inwards in (places - shown[0], shown[-1] - places):
+            yield inwards.expand_as(scene.beyond), deep
+
+
+def _shown(showing: Showing, scene: Scene, box: Box, work: Work, height: int, width: int) -> Showing:
+    """What is shown of the work: its place in the picture, if that is more."""
+    ground = showing.backdrop or Backdrop(scene.pixels, (0, 0, 0, 0))
+    left, top = ground.place[:2]
+    place = (left + box.left, top + box.top, *_in_frame(box, work.pixels, height, width))
+    is_whole = place == (0, 0, ground.pixels.shape[3], ground.pixels.shape[2])
+    return replace(showing, backdrop=None if is_whole else replace(ground, place=place))
 
 
 def _in_frame(box: Box, pixels: Tensor, height: int, width: int) -> tuple[int, int]:

@@ -16,8 +16,8 @@ from models.conditioning import conditioning
 from models.denoise import Guidance, Showing
 from models.edit import Edit, MaskedContent
 from models.hires import enlarged, extra_steps
-from models.inpaint import inpaint
 from models.noise import NoiseSource
+from models.outpaint import outpaint
 from models.recipe import Recipe
 from models.resize import extend
 from models.scene import scene_of
@@ -73,7 +73,7 @@ def img2img(recipe: Recipe, model: ModelFacts, pixels: Tensor, strength: float) 
 
 
 def _edit(recipe: Recipe, model: ModelFacts, edit: Edit, inputs: Mapping[str, Tensor]) -> Job:
-    """Image to image where all may change, inpainting elsewhere; nothing where nothing may change."""
+    """Image to image where all may change, inpainting and outpainting elsewhere; nothing where nothing may change."""
     scene = scene_of(recipe, edit, inputs)
     if scene.is_all_new and edit.masked_content is MaskedContent.ORIGINAL:
         return (yield from img2img(recipe, model, scene.pixels, edit.strength))
@@ -81,7 +81,7 @@ def _edit(recipe: Recipe, model: ModelFacts, edit: Edit, inputs: Mapping[str, Te
         raise ValueError("hires goes with text to image and image to image, not where a part of the image is kept")
     if scene.is_unchanged:
         return scene.pixels
-    return (yield from inpaint(recipe, model, edit, scene))
+    return (yield from outpaint(recipe, model, edit, scene))
 
 
 def _developed(recipe: Recipe, model: ModelFacts, guidance: Guidance, latents: Tensor, *, before: int) -> Job:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.crop import Box
 from models.edit import Edit, Frame, MaskedContent
 from models.infill import infill
 from models.pixels import from_rgb
@@ -33,6 +34,11 @@ class Scene:
     known: Tensor
     mask: Tensor
     beyond: Tensor
+
+    def cut(self, box: Box) -> Scene:
+        """Return the part that lies within a box."""
+        pixels, known, mask, beyond = (box.cut(part) for part in (self.pixels, self.known, self.mask, self.beyond))
+        return Scene(pixels, pixels if self.content is self.pixels else box.cut(self.content), known, mask, beyond)
 
     @cached_property
     def is_unchanged(self) -> bool:

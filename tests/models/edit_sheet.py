@@ -32,6 +32,7 @@ LAKE = "mountains by a lake on a clear day"
 MEADOW = "hills in a green meadow by day"
 DESERT = "sand dunes in the desert at sundown"
 NIGHT = "islands by the sea at night"
+REPLACING = 1.0  # the strength of what is painted over; what is beyond the edge is painted at the default
 LEFT, MIDDLE, RIGHT = (0, 112, 124, 244), (76, 112, 188, 244), (132, 112, 256, 244)
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
@@ -56,8 +57,8 @@ CASES = (
     Case(f"{LAKE} with a cabin in the middle", f"{LAKE} with a sailboat in the middle", 3, MIDDLE),
     Case(f"{MEADOW} with a cabin on the left", f"{MEADOW} with a windmill on the left", 3, LEFT),
     Case(f"{DESERT} with a cactus on the right", f"{DESERT} with palm trees on the right", 2, RIGHT),
-    Case(NIGHT, f"{NIGHT} with a full moon", 5, (150, 10, 230, 90)),
-    Case(MEADOW, f"{MEADOW} with the sun", 6, (30, 10, 110, 90)),
+    Case(NIGHT, f"{NIGHT} with a full moon on the right", 5, (150, 10, 230, 90)),
+    Case(MEADOW, f"{MEADOW} with the sun on the left", 6, (30, 10, 110, 90)),
     Case(LAKE, "mountains in the snow on a clear day", 7, (0, 128, 256, 256)),
     Case(f"{SUNSET} with a cabin on the left", SUNSET, 2, frame=(-64, 0, 384, 256)),
     Case(f"{LAKE} with a cabin in the middle", LAKE, 2, frame=(-64, 0, 384, 256)),
@@ -91,13 +92,13 @@ def _both(bundle: Bundle, case: Case) -> tuple[Tensor, Tensor]:
     given = {**bundle.defaults, "seed": case.seed}
     before = _levels(bundle, Recipe.model_validate({**given, "prompt": case.prompt}), {})
     x, y, width, height = case.frame
-    edit = {"image": IMAGE, "strength": 1.0, "frame": {"x": x, "y": y, "width": width, "height": height}}
+    edit: dict[str, object] = {"image": IMAGE, "frame": {"x": x, "y": y, "width": width, "height": height}}
     inputs = {IMAGE: before}
     if case.box is not None:
         left, top, right, bottom = case.box
         inputs[MASK] = torch.zeros(SIDE, SIDE, 1, dtype=torch.uint8)
         inputs[MASK][top:bottom, left:right] = 255
-        edit["mask"] = MASK
+        edit |= {"mask": MASK, "strength": REPLACING}
     fields = {**given, "prompt": case.wanted, "width": width, "height": height, "edit": edit}
     recipe = Recipe.model_validate(fields)
     after = _levels(bundle, recipe, inputs)

@@ -61,6 +61,25 @@ def test_blur_goes_on_where_the_known_pixels_end() -> None:
     assert (filled[..., -1].diff(dim=2) > 0).all()  # the sky stays above the ground, far out too
 
 
+def test_the_edge_carries_each_height_on_to_the_sides() -> None:
+    picture = torch.linspace(-1, 1, HEIGHT)[None, None, :, None].expand(1, 3, HEIGHT, WIDTH).clone()
+    filled = infill(picture, known_left_of(20), Infill.EDGE, 1)
+    assert (filled[..., 20] - picture[..., 19])[..., 5:-5].abs().max() < 0.03
+    assert (filled[..., -1].diff(dim=2) > 0).all()
+
+
+@pytest.mark.parametrize("turns", [0, 2])
+def test_the_edge_carries_a_plain_strip_on_whatever_stands_behind_it(turns: int) -> None:
+    picture = torch.rand(1, 3, 96, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    picture[:, :, 40:56] = 0.3
+    known = torch.zeros(1, 1, 96, 64, dtype=torch.bool)
+    known[:, :, :56, 16:] = True
+    filled = infill(picture.rot90(turns, (2, 3)), known.rot90(turns, (2, 3)), Infill.EDGE, 1).rot90(turns, (2, 3))
+    torch.testing.assert_close(filled[:, :, 56:], torch.full((1, 3, 40, 64), 0.3))
+    blurred = infill(picture, known, Infill.BLUR, 1)
+    assert (blurred[:, :, 80:] - 0.3).abs().mean() > 0.05
+
+
 def test_mirror_repeats_the_picture_backwards(picture: Tensor) -> None:
     filled = infill(picture, known_left_of(20), Infill.MIRROR, 1)
     torch.testing.assert_close(filled[..., 20:30], picture[..., 9:19].flip(3))
