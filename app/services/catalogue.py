@@ -259,6 +259,8 @@ class Catalogue:
         for download in self.downloads:
             if download.state == "failed":
                 return f"The default checkpoint cannot be used: {download.error}"
+            if download.state == "waiting":
+                return f"The default checkpoint is not here yet: {download.error}; it is tried again by itself."
             share = f" ({download.done / download.total:.0%})" if download.total else ""
             return f"The default checkpoint {wanted} is being downloaded{share}; name another, or try again later."
         return f"The default checkpoint {wanted} has not been downloaded; start the server, which does that."

@@ -13,6 +13,7 @@ import structlog
 from app.places import default_place
 from app.services import downloads, hub
 from app.services.catalogue import Catalogue
+from app.services.entries import Download
 from app.services.errors import ServiceError
 from app.services.hub import fetch
 from app.services.request import JobRequest
@@ -95,6 +96,12 @@ def test_a_hub_that_is_away_is_asked_again(server: Server, served: SmallHub) -> 
     served.status = 200
     server.wait(None)
     assert server.catalogue.default.name == f"some/one@{served.commit}"
+
+
+def test_waiting_for_the_hub_is_not_called_downloading(server: Server) -> None:
+    server.catalogue._downloader._report = Download("some/one", "waiting", error="The hub cannot be reached")
+    with pytest.raises(ServiceError, match=r"is not here yet: The hub cannot be reached; it is tried again by itself"):
+        _ = server.catalogue.default
 
 
 def test_a_checkpoint_that_cannot_be_used_is_explained(server: Server, served: SmallHub) -> None:
