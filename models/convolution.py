@@ -66,7 +66,7 @@ class Conv3x3(Convolution):
         if not (is_winograd and self.padding_mode == "zeros" and isinstance(norm, GroupNorm) and norm.is_large(x)):
             return self.forward(bent(norm(x)), shift, plus)
         bias = self.bias if shift is None else self.bias + shift
-        found = winograd.convolve(x, self.weight, bias, fill=norm.bent_into)
+        found = winograd.convolve(x, self.weight, bias, fill=norm.bending(x))
         return found if plus is None else _sum(found, plus)
 
     def doubled(self, x: Tensor) -> Tensor:

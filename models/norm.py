@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,11 +31,18 @@ class GroupNorm(nn.GroupNorm):
         rows = [torch.addcmul(shift, row, scale) for row in torch.split(x, 1) for scale, shift in [self._line(row)]]
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
-    def bent_into(self, x: Tensor, target: Tensor) -> None:
-        """Write the SiLU of what a large map x (B, C, h, w) is normalised to into `target`, of its shape."""
-        for row, place in zip(torch.split(x, 1), torch.split(target, 1), strict=True):
-            scale, shift = self._line(row)
-            F.silu(torch.addcmul(shift, row, scale, out=place), inplace=True)
+    def bending(self, x: Tensor) -> Callable[[slice, slice, Tensor], None]:
+        """Return what writes the SiLU of what a large map x (B, C, h, w) is normalised to: some rows of some pictures.
+
+        It is told the pictures, the rows, and a place (pictures, C, rows, w).
+        """
+        lines = [self._line(picture) for picture in torch.split(x, 1)]
+
+        def write(pictures: slice, rows: slice, place: Tensor) -> None:
+            for picture, (scale, shift), target in zip(x[pictures], lines[pictures], place, strict=True):
+                F.silu(torch.addcmul(shift[0], picture[:, rows], scale[0], out=target), inplace=True)
+
+        return write
 
     def is_large(self, x: Tensor) -> bool:
         """Whether torch's own would be off."""

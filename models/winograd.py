@@ -27,6 +27,8 @@ BLOCK = 2**22  # numbers that are transformed at once, 16 MiB: more of them miss
 LEAST_TILES = 128  # of a block: products of fewer rows are slow
 KEPT_TAPS = 2**24  # numbers, 64 MiB: transformed weights up to here are kept for all blocks of one use
 
+Fill = Callable[[slice, slice, Tensor], None]  # writes some rows of some pictures to a place (pictures, C, rows, w)
+
 
 def convolve(
     x: Tensor,
@@ -35,7 +37,7 @@ def convolve(
     *,
     edges: str = "zeros",
     double: bool = False,
-    fill: Callable[[Tensor, Tensor], None] | None = None,
+    fill: Fill | None = None,
 ) -> Tensor:
     """Convolve x (B, C, h, w) with `weight` (K, C, 3, 3), padded by one pixel; the answer has its channels last.
 
@@ -44,17 +46,18 @@ def convolve(
     With `double` x is first enlarged to twice its size by nearest neighbour, at no cost: a tile of the enlarged
     picture is a linear function of a smaller one of x. float32 on a CPU.
 
-    Instead of x itself what `fill` makes of it is convolved, which it writes where it is needed and no map is spent on.
+    Instead of x itself, padded by zeros, what `fill` makes of it is convolved; it is asked for strips of some rows, so
+    that no map is spent on it.
     """
     plan = _Plan.of(x, double=double)
-    padded = _padded(x, plan, edges, fill)
+    look = _wrapped(x, plan) if edges == "circular" else _filled(x, plan, fill or _copying(x))
     answer = x.new_empty(len(x), OUT * plan.rows, OUT * plan.columns, len(weight))
     blocks = list(_blocks(plan, len(x), x.shape[1]))
     keeps = len(blocks) > 1 and PRODUCTS * weight.shape[0] * weight.shape[1] <= KEPT_TAPS
     spans = [(0, len(weight))] if keeps else list(_spans(len(weight), max(64, BLOCK // (PRODUCTS * x.shape[1]))))
     taps = None
     for block in blocks:
-        data = _transformed(padded, plan, block)
+        data = _transformed(look(block), plan, block)
         for first, last in spans:
             taps = _taps(weight[first:last]) if taps is None or not keeps else taps
             products = torch.bmm(data, taps)  # (36, tiles, K)
@@ -108,34 +111,48 @@ def _spans(length: int, size: int) -> Iterator[tuple[int, int]]:
     return pairwise(edges)
 
 
-def _padded(x: Tensor, plan: _Plan, edges: str, fill: Callable[[Tensor, Tensor], None] | None = None) -> Tensor:
-    """Return x as (B, H, W, C) with one more pixel around it, and as many below and to the right as tiles look at."""
-    if edges == "circular":
-        x = F.pad(x, (1, 1, 1, 1), mode="circular")
-        offset = 0
-    else:
-        offset = 1
+def _wrapped(x: Tensor, plan: _Plan) -> Callable[[_Block], Tensor]:
+    """Return what gives the pixels from a block's first row on, (pictures, rows, W, C), opposite edges neighbours."""
     margin = plan.span - plan.step
     shape = (len(x), plan.rows * plan.step + margin, plan.columns * plan.step + margin, x.shape[1])
     padded = torch.zeros(shape, dtype=x.dtype)
-    place = padded[:, offset : offset + x.shape[2], offset : offset + x.shape[3]].permute(0, 3, 1, 2)
-    if fill is None:
-        place.copy_(x)
-    else:
-        fill(x, place)
-    return padded
+    padded[:, : x.shape[2] + 2, : x.shape[3] + 2] = F.pad(x, (1, 1, 1, 1), mode="circular").permute(0, 2, 3, 1)
+    return lambda block: padded[block.pictures, block.rows.start * plan.step :]
 
 
-def _transformed(padded: Tensor, plan: _Plan, block: _Block) -> Tensor:
-    """The transformed tiles of a block, (36, tiles, C)."""
-    part = padded[block.pictures, block.rows.start * plan.step :]
-    picture, row, column, channel = padded.stride()
-    size = (plan.span, plan.span, *block.shape, plan.columns, padded.shape[3])
+def _filled(x: Tensor, plan: _Plan, fill: Fill) -> Callable[[_Block], Tensor]:
+    """Return what gives the pixels that a block looks at, (pictures, rows, W, C): what `fill` makes of x, and zeros."""
+    margin, width = plan.span - plan.step, x.shape[3]
+
+    def look(block: _Block) -> Tensor:
+        pictures, rows = block.shape
+        above = block.rows.start * plan.step - 1
+        shape = (pictures, rows * plan.step + margin, plan.columns * plan.step + margin, x.shape[1])
+        strip = torch.zeros(shape, dtype=x.dtype)
+        first, last = max(above, 0), min(above + shape[1], x.shape[2])
+        place = strip[:, first - above : last - above, 1 : width + 1].permute(0, 3, 1, 2)
+        fill(block.pictures, slice(first, last), place)
+        return strip
+
+    return look
+
+
+def _copying(x: Tensor) -> Fill:
+    def copy(pictures: slice, rows: slice, place: Tensor) -> None:
+        place.copy_(x[pictures, :, rows])
+
+    return copy
+
+
+def _transformed(part: Tensor, plan: _Plan, block: _Block) -> Tensor:
+    """The transformed tiles of a block, (36, tiles, C), of the pixels from its first row on."""
+    picture, row, column, channel = part.stride()
+    size = (plan.span, plan.span, *block.shape, plan.columns, part.shape[3])
     stride = (row, column, picture, plan.step * row, plan.step * column, channel)
     tiles = part.as_strided(size, stride, part.storage_offset()).reshape(plan.span, -1)
     matrix = _matrices().data if plan.span == SPAN else _matrices().doubled
     along_rows = torch.mm(matrix, tiles).view(SPAN, plan.span, -1)
-    return torch.bmm(matrix.expand(SPAN, -1, -1), along_rows).view(PRODUCTS, -1, padded.shape[3])
+    return torch.bmm(matrix.expand(SPAN, -1, -1), along_rows).view(PRODUCTS, -1, part.shape[3])
 
 
 def _taps(weight: Tensor) -> Tensor:

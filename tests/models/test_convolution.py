@@ -121,3 +121,17 @@ def test_norm_and_silu_before_a_convolution_are_equal_to_the_bit_without_memory_
     kept, shift = x.clone(), torch.randn(pictures, 128)
     assert torch.equal(layer.bent(norm, x, shift, plus=x), layer(F.silu(norm(x)), shift) + x)
     assert torch.equal(x, kept)
+
+
+def test_what_is_made_of_a_large_map_is_made_strip_by_strip() -> None:
+    x, weight, bias = torch.randn(1, 128, 192, 192), torch.randn(8, 128, 3, 3), torch.randn(8)
+    asked = list[tuple[int, int]]()
+
+    def fill(pictures: slice, rows: slice, place: Tensor) -> None:
+        asked.append((rows.start, rows.stop))
+        place.copy_(2 * x[pictures, :, rows])
+
+    found = winograd.convolve(x, weight, bias, fill=fill)
+    assert torch.equal(found, winograd.convolve(2 * x, weight, bias))
+    assert max(stop - start for start, stop in asked) < 100
+    assert {row for start, stop in asked for row in range(start, stop)} == set(range(192))
