@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
+from app.__main__ import environment
 from app.bootstrap import ROOT
 
 MAX_WORKERS = 4  # each has torch and its networks in memory
@@ -19,7 +21,12 @@ def main(argv: list[str]) -> int:
         print("The test tools are missing here: pip install the `dev` extra of pyproject.toml.", file=sys.stderr)
         return 1
     command = [sys.executable, "-m", "pytest", *_workers(argv), *argv]
-    return subprocess.call(command, cwd=ROOT, env=THREADS | os.environ)
+    return subprocess.call(command, cwd=ROOT, env=THREADS | environment(os.environ, _keeper()))
+
+
+def _keeper() -> Path:
+    """The folder for byte-code where none may be written: or else each worker, server and engine compiles all anew."""
+    return Path(sys.prefix) if sys.prefix != sys.base_prefix else ROOT / ".pytest_cache"
 
 
 def _workers(argv: list[str]) -> list[str]:

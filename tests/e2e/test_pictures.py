@@ -14,7 +14,7 @@ from tests.e2e.conftest import PATIENCE_MS, NewContext
 
 pytestmark = pytest.mark.browser
 PROMPT = "mountains by the lake at sunset"
-MANY_STEPS = "120"
+MANY_STEPS = "80"
 
 
 def ask(page: Page, prompt: str, *, steps: str = "6", seed: str = "7") -> Locator:
@@ -154,7 +154,7 @@ def test_an_answer_that_comes_late_does_not_undo_what_the_stream_has_shown(page:
 
 
 def test_a_picture_can_be_cancelled_and_started_again(page: Page) -> None:
-    card = ask(page, PROMPT, steps="150")
+    card = ask(page, PROMPT, steps="100")
     card.get_by_role("button", name="Cancel").click()
     expect(card).to_have_attribute("data-state", "cancelled")
     card.get_by_role("button", name="Start again").click()
