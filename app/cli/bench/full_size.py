@@ -61,6 +61,18 @@ def their_unet(path: Path, dtype: torch.dtype) -> Any:
     return UNet2DConditionModel.from_pretrained(path / "unet", torch_dtype=dtype).eval().requires_grad_(False)
 
 
+def tuned(unet: Any) -> Any:
+    """The same U-Net set up as diffusers' pages on speed advise: channels last, one product for what attention asks.
+
+    Compiled as well where there is a GPU; on a CPU that needs a C++ compiler.
+    """
+    import torch
+
+    unet.to(memory_format=torch.channels_last)
+    unet.fuse_qkv_projections()
+    return torch.compile(unet, mode="max-autotune", fullgraph=True) if unet.device.type == "cuda" else unet
+
+
 def their_vae(path: Path, dtype: torch.dtype) -> Any:
     from diffusers import AutoencoderKL
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.bench.figure import Figure
-from app.cli.bench.full_size import folder, inputs, memory, ours, peak_of, their_unet
+from app.cli.bench.full_size import folder, inputs, memory, ours, peak_of, their_unet, tuned
 from app.cli.bench.measure import agree, apart, gemm_peak, in_turns, prepare, ratios
 from app.settings import Settings
 
@@ -25,7 +25,7 @@ LEAST_MEMORY = 0.8
 
 
 def measure(_settings: Settings) -> Iterator[Figure]:
-    """About three minutes on two cores: writing and loading 90 s, each call 4 to 13 s."""
+    """About four minutes on two cores: writing and loading two of them, each call 4 to 13 s."""
     prepare()
     with folder() as path:
         yield from _times(path)
@@ -38,18 +38,22 @@ def _times(path: Path) -> Iterator[Figure]:
     dtypes = (torch.float32, torch.bfloat16)
     mine = {dtype: our_step(ours(path, dtype)) for dtype in dtypes}
     theirs = {dtype: their_step(their_unet(path, dtype), dtype) for dtype in dtypes}
+    best = their_step(tuned(their_unet(path, torch.float32)), torch.float32)
     reference = theirs[torch.float32]()
+    yield agree("SD 1.5 step, diffusers tuned", best(), reference, TOLERANCES["float32"])
     for dtype in dtypes:
         name = _name(dtype)
         yield agree(f"SD 1.5 step, {name}", mine[dtype](), reference, TOLERANCES[name])
     theirs[torch.bfloat16]()
     both = {"ours": mine, "diffusers": theirs}
     sides = {f"{_name(dtype)}, {side}": steps[dtype] for side, steps in both.items() for dtype in dtypes}
+    sides["float32, diffusers tuned"] = best
     timings = in_turns(sides, rounds=ROUNDS, warm=False)
     for name, timing in timings.items():
         yield timing.figure(f"SD 1.5 step, 512 px, guidance, {name}")
-    full, half, base, their_half = timings.values()
+    full, half, base, their_half, their_best = timings.values()
     yield from ratios("step, float32, ours / diffusers eager", full, base, at_most=FULL)
+    yield from ratios("step, float32, ours / diffusers tuned", full, their_best)
     yield from ratios("step, ours in bfloat16 / diffusers in float32", half, base, at_most=HALF)
     yield from ratios("step, bfloat16, ours / diffusers eager", half, their_half)
     yield from _shares(full.median, base.median)
