@@ -64,15 +64,24 @@ BROWSER_TESTS = (
     *("tests/pages/test_pages_in_browser.py", "tests/pages/test_drop_and_selection.py"),
     "tests/pages/test_edit_pages.py",
 )
+# Tests that compare with diffusers, which takes as long to import as many of them: one worker does it for all.
+ORACLE = "oracle"
+ORACLE_TESTS = (
+    *("tests/models/checkpoint/", "tests/models/test_train_all.py", "tests/models/test_edit_images.py"),
+    *("tests/models/test_bundle.py", "tests/models/test_curves.py", "tests/models/test_denoise.py"),
+    *("tests/models/test_embedded.py", "tests/models/test_emphasis.py", "tests/models/test_images.py"),
+    *("tests/models/test_pixels.py", "tests/models/test_samplers.py", "tests/models/test_schedule.py"),
+    *("tests/models/test_text.py", "tests/models/test_tiles.py", "tests/models/test_tiling.py"),
+    *("tests/models/test_transformers_clip.py", "tests/models/test_unet.py", "tests/models/test_vae.py"),
+)
 LONG_TESTS = (  # those that take 5 s or more, the longest first
-    *("tests/models/checkpoint/", "tests/models/test_train", "tests/models/test_seams.py"),
-    *("tests/models/test_edit_images.py", "tests/models/test_evaluate.py", "tests/models/test_bundle.py"),
+    *("tests/models/test_seams.py", "tests/models/test_train.py", "tests/models/test_evaluate.py"),
     *("tests/app/test_shelf.py", "tests/app/test_cli_edit.py", "tests/pages/test_studio_page.py"),
 )
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of types
-    """Keep the tests of a file in one worker, as those that share processes or a browser; those come first."""
+    """Keep the tests of a file in one worker, as all that share processes, diffusers or a browser; those first."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _group(nodeid.partition("::")[0])
@@ -106,14 +115,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _turn(path: str) -> int:
-    starts: tuple[str | tuple[str, ...], ...] = (PROCESS_TESTS, BROWSER_TESTS, *LONG_TESTS)
+    starts: tuple[str | tuple[str, ...], ...] = (PROCESS_TESTS, ORACLE_TESTS, BROWSER_TESTS, *LONG_TESTS)
     return next((place for place, start in enumerate(starts) if path.startswith(start)), len(starts))
 
 
 def _group(path: str) -> str:
-    if path.startswith(PROCESS_TESTS):
-        return PROCESSES
-    return BROWSER if path.startswith(BROWSER_TESTS) else path
+    groups = {PROCESSES: PROCESS_TESTS, ORACLE: ORACLE_TESTS, BROWSER: BROWSER_TESTS}
+    return next((name for name, starts in groups.items() if path.startswith(starts)), path)
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from starlette.testclient import TestClient
 
 from app.engine.client import EngineClient
 from app.main import Server, create_app, make_server
-from app.services import hashes, pictures
+from app.services import catalogue, entries, hashes, pictures
+from app.services.entries import Entry
 from app.settings import Settings
 from tests.app.fake_engine import FakeEngine
 from tests.app.storing import migrated
@@ -33,6 +34,26 @@ _ask_once = cache(pictures._ask_child)
 def decode_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start one child process for each picture instead of each test: `tests/app/test_pictures.py` is about those."""
     monkeypatch.setattr(pictures, "_ask_child", _ask_once)
+
+
+_looked_at: dict[tuple[str, Path, object], Entry] = {}
+
+
+def _read_once(name: str, path: Path) -> Entry:
+    """Know a folder that was whole by what lies in it, as a server that goes on does; look at all else anew."""
+    key = (name, path, entries.stamp_of(path))
+    known = _looked_at.get(key)
+    if known is None:
+        known = entries.read(name, path)
+        if known.facts is not None and path.is_dir():
+            _looked_at[key] = known
+    return known
+
+
+@pytest.fixture(autouse=True)
+def look_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look into the embedded checkpoint once, not at each start: `tests/app/test_services_catalogue.py` is about it."""
+    monkeypatch.setattr(catalogue, "read", _read_once)
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy
 import pytest
-import scipy.stats
 import torch
-from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
 
 from models import curves
 from models.noise import NoiseSource
@@ -33,6 +31,8 @@ LOW, HIGH = 0.0292, 14.6146
 @pytest.mark.parametrize("steps", [2, 7, 20, 60])
 @pytest.mark.parametrize("scheduler", SWITCHES)
 def test_its_levels_are_those_of_diffusers(scheduler: Scheduler, steps: int) -> None:
+    from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
+
     ours = Schedule.from_config(STABLE_DIFFUSION).sigmas(steps, scheduler)
     for theirs in (
         EulerDiscreteScheduler(**STABLE_DIFFUSION, **{SWITCHES[scheduler]: True}, timestep_spacing="linspace"),
@@ -44,6 +44,8 @@ def test_its_levels_are_those_of_diffusers(scheduler: Scheduler, steps: int) -> 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 20, 150])
 def test_the_curves_are_their_formulas(steps: int) -> None:
+    import scipy.stats
+
     ramp = numpy.linspace(0, 1, steps)
     roots = HIGH ** (1 / 7) + ramp * (LOW ** (1 / 7) - HIGH ** (1 / 7))
     numpy.testing.assert_allclose(curves.karras(steps, LOW, HIGH), roots**7)
@@ -65,6 +67,8 @@ def test_sgm_uniform_is_evenly_spaced_in_time_from_the_last_timestep() -> None:
 
 def test_beta_places_timesteps_as_diffusers_places_levels() -> None:
     """diffusers spreads sigma by the distribution, where the paper spreads time: its function is given timesteps."""
+    from diffusers import EulerDiscreteScheduler
+
     theirs = EulerDiscreteScheduler(**STABLE_DIFFUSION, use_beta_sigmas=True)
     timesteps = theirs._convert_to_beta(torch.tensor([999.0, 0.0]), 21)[:-1]
     schedule = Schedule.from_config(STABLE_DIFFUSION)

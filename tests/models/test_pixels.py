@@ -5,7 +5,6 @@ import hashlib
 import numpy as np
 import pytest
 import torch
-from diffusers.image_processor import VaeImageProcessor
 
 from models.noise import NoiseSource
 from models.pixels import from_rgb, pixel_sha256, to_rgb_bytes
@@ -15,6 +14,8 @@ SD1_FACTORS = {"weight": [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5]], "bi
 
 
 def test_bytes_are_those_that_diffusers_saves() -> None:
+    from diffusers.image_processor import VaeImageProcessor
+
     pixels = NoiseSource(1, (1, 3, 24, 16))() * 0.8
 
     theirs = VaeImageProcessor().postprocess(pixels, output_type="pil")[0]

@@ -9,14 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DDPMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    HeunDiscreteScheduler,
-)
 from torch import Tensor
 
 from models.noise import NoiseSource
@@ -111,10 +103,12 @@ def reference(
 
 def by_diffusers(scheduler: Any, x: Tensor, generator: torch.Generator, *, scaled: bool, **options: Any) -> Tensor:
     """Walk with one of diffusers' schedulers; `scaled` ones keep x as we do, others the unit-variance sample."""
+    import diffusers
+
     for timestep in scheduler.timesteps:
         alpha = float(scheduler.alphas_cumprod[int(timestep)])
         prediction = predicted_noise(scheduler.scale_model_input(x, timestep) if scaled else x, alpha, torch.tanh)
-        if not isinstance(scheduler, (EulerDiscreteScheduler, HeunDiscreteScheduler)):
+        if not isinstance(scheduler, (diffusers.EulerDiscreteScheduler, diffusers.HeunDiscreteScheduler)):
             options["generator"] = generator
         x = scheduler.step(prediction, timestep, x, **options).prev_sample
     return x
@@ -125,24 +119,26 @@ def by_diffusers(scheduler: Any, x: Tensor, generator: torch.Generator, *, scale
 @pytest.mark.parametrize(
     ("sampler", "theirs", "settings"),
     [
-        (Sampler.EULER, EulerDiscreteScheduler, {}),
-        (Sampler.EULER_ANCESTRAL, EulerAncestralDiscreteScheduler, {}),
-        (Sampler.HEUN, HeunDiscreteScheduler, {}),
-        (Sampler.DPMPP_2M, DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++"}),
-        (Sampler.DPMPP_2M_SDE, DPMSolverMultistepScheduler, {"algorithm_type": "sde-dpmsolver++"}),
+        (Sampler.EULER, "EulerDiscreteScheduler", {}),
+        (Sampler.EULER_ANCESTRAL, "EulerAncestralDiscreteScheduler", {}),
+        (Sampler.HEUN, "HeunDiscreteScheduler", {}),
+        (Sampler.DPMPP_2M, "DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),
+        (Sampler.DPMPP_2M_SDE, "DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
     ],
 )
 def test_it_agrees_with_diffusers_on_its_levels(
-    sampler: Sampler, theirs: Any, settings: dict[str, Any], steps: int
+    sampler: Sampler, theirs: str, settings: dict[str, Any], steps: int
 ) -> None:
-    scheduler = theirs(**STABLE_DIFFUSION, timestep_spacing="trailing", **settings)
+    import diffusers
+
+    scheduler = getattr(diffusers, theirs)(**STABLE_DIFFUSION, timestep_spacing="trailing", **settings)
     scheduler.set_timesteps(steps)
     sigmas = list(dict.fromkeys(scheduler.sigmas.tolist()))  # Heun's are doubled
     noise = NoiseSource(3, SHAPE)
     start = noise()
     generator = torch.Generator("cpu").manual_seed(3)
     torch.randn(SHAPE, generator=generator)  # the initial noise
-    scaled = theirs is not DPMSolverMultistepScheduler
+    scaled = theirs != "DPMSolverMultistepScheduler"
     x = start * math.sqrt(sigmas[0] ** 2 + 1)
 
     ours = drive(sampler, x, sigmas, nonlinear_denoiser, noise)
@@ -154,8 +150,10 @@ def test_it_agrees_with_diffusers_on_its_levels(
 @pytest.mark.parametrize("spacing", ["leading", "trailing"])
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_ddim_agrees_with_diffusers(eta: float, spacing: str, set_alpha_to_one: bool) -> None:
+    import diffusers
+
     config = {**STABLE_DIFFUSION, "timestep_spacing": spacing, "set_alpha_to_one": set_alpha_to_one}
-    scheduler, schedule = DDIMScheduler(**config, clip_sample=False), Schedule.from_config(config)
+    scheduler, schedule = diffusers.DDIMScheduler(**config, clip_sample=False), Schedule.from_config(config)
     scheduler.set_timesteps(20)
     noise, sigmas = NoiseSource(3, SHAPE), schedule.sigmas(20)
     start = noise()
@@ -171,8 +169,10 @@ def test_ddim_agrees_with_diffusers(eta: float, spacing: str, set_alpha_to_one: 
 @pytest.mark.parametrize("spacing", ["leading", "trailing"])
 @pytest.mark.parametrize("steps", [10, 1000])
 def test_ddpm_agrees_with_diffusers(steps: int, spacing: str) -> None:
+    import diffusers
+
     config = {**STABLE_DIFFUSION, "timestep_spacing": spacing}
-    scheduler, schedule = DDPMScheduler(**config, clip_sample=False), Schedule.from_config(config)
+    scheduler, schedule = diffusers.DDPMScheduler(**config, clip_sample=False), Schedule.from_config(config)
     scheduler.set_timesteps(steps)
     noise, sigmas = NoiseSource(3, SHAPE), schedule.sigmas(steps)
     start = noise()

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DDIMScheduler, EulerDiscreteScheduler
 
 from models.noise import NoiseSource
 from models.schedule import Schedule
@@ -20,6 +19,8 @@ SPACINGS = ["leading", "trailing", "linspace"]
 
 @pytest.mark.parametrize("beta_schedule", BETA_SCHEDULES)
 def test_its_table_is_that_of_diffusers(beta_schedule: str) -> None:
+    from diffusers import DDIMScheduler
+
     config = {"beta_schedule": beta_schedule, "beta_start": 0.0008, "beta_end": 0.013, "num_train_timesteps": 900}
 
     assert torch.equal(Schedule.from_config(config).alphas_cumprod, DDIMScheduler(**config).alphas_cumprod)
@@ -27,6 +28,8 @@ def test_its_table_is_that_of_diffusers(beta_schedule: str) -> None:
 
 @pytest.mark.parametrize("beta_schedule", BETA_SCHEDULES)
 def test_zero_terminal_snr_is_that_of_diffusers_but_for_a_finite_end(beta_schedule: str) -> None:
+    from diffusers import DDIMScheduler
+
     config = {"beta_schedule": beta_schedule, "rescale_betas_zero_snr": True}
     schedule, theirs = Schedule.from_config(config), DDIMScheduler(**config).alphas_cumprod
 
@@ -37,6 +40,8 @@ def test_zero_terminal_snr_is_that_of_diffusers_but_for_a_finite_end(beta_schedu
 
 
 def test_zero_terminal_snr_ends_at_the_sigma_of_diffusers_euler() -> None:
+    from diffusers import EulerDiscreteScheduler
+
     config: dict[str, Any] = {**STABLE_DIFFUSION, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 
     sigma = Schedule.from_config(config).sigmas(20)[0]
@@ -54,6 +59,8 @@ def test_betas_that_the_checkpoint_lists_are_used() -> None:
 @pytest.mark.parametrize("offset", [0, 1])
 @pytest.mark.parametrize("spacing", SPACINGS)
 def test_its_timesteps_are_those_of_diffusers(spacing: str, offset: int) -> None:
+    from diffusers import DDIMScheduler
+
     config: dict[str, Any] = {"timestep_spacing": spacing, "steps_offset": offset}
     schedule, theirs = Schedule.from_config(config), DDIMScheduler(**config)
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-import transformers
-from transformers.models.clip.modeling_clip import CLIPTextModel
 
 from app.bootstrap import ROOT
 from models import transformers_clip
@@ -23,6 +21,8 @@ from tests.reference.oracle import SD1_TEXT, SD2_TEXT, make_text_encoder
 @pytest.mark.parametrize("config", [SD1_TEXT, SD2_TEXT], ids=["sd1", "sd2"])
 @torch.no_grad()
 def test_its_states_are_those_of_transformers_bit_for_bit(config: dict[str, object]) -> None:
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
     theirs = make_text_encoder(**config)
     ours = build_text_model(theirs.config.to_dict())
     ours.train(False)
@@ -38,12 +38,16 @@ def test_its_states_are_those_of_transformers_bit_for_bit(config: dict[str, obje
 
 
 def test_its_code_is_that_of_the_installed_package() -> None:
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
     _, ours = clip_classes()
     assert inspect.getsourcefile(ours) == inspect.getsourcefile(CLIPTextModel)
     assert ours is not CLIPTextModel
 
 
 def test_each_file_that_is_read_is_there() -> None:
+    import transformers
+
     root = Path(transformers.__file__).parent
     places = [root.joinpath(*name.split(".")) for name in READ]
     assert [place for place in places if not (place.is_dir() or place.with_suffix(".py").is_file())] == []
@@ -56,11 +60,15 @@ def test_nothing_heavy_is_run_under_our_name() -> None:
 
 
 def test_the_version_that_is_installed_is_the_one_whose_modules_were_looked_at() -> None:
+    import transformers
+
     constraints = (ROOT / "app/constraints.txt").read_text("utf-8")
     assert re.findall(r"^transformers==(\S+)", constraints, re.MULTILINE) == [KNOWN] == [transformers.__version__]
 
 
 def test_another_version_is_imported_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
     monkeypatch.setattr(transformers_clip, "KNOWN", "5.0.0")
     assert clip_classes.__wrapped__()[1] is CLIPTextModel
 

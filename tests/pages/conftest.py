@@ -11,12 +11,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from app.settings import Settings
-from tests.api.conftest import alice, app, bare_checkpoint, build, charlie, decode_once, engine, live
+from tests.api.conftest import alice, app, bare_checkpoint, build, charlie, decode_once, engine, live, look_once
 from tests.app.storing import migrated
 from tests.chromium import launched
 from tests.pages.easel import easel, stand
 
 __all__ = ["alice", "app", "bare_checkpoint", "build", "charlie", "decode_once", "easel", "engine", "live", "stand"]
+__all__ += ["look_once"]
 
 EXAMPLES = [f"a cabin by the lake at {time}" for time in ("dawn", "noon", "dusk", "night", "sunset")]
 WORDS = {"things": ["mountains", "lake", "cabin"], "times": ["dawn", "noon", "dusk", "night", "sunset"]}
