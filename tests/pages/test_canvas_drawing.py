@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
 from tests.pages.easel import WINDOW
 from tests.pages.painting import (
@@ -190,6 +190,23 @@ def test_what_another_device_has_saved_is_not_written_over_unasked(easel: Page, 
     expect(notice).to_be_hidden()
     assert box_of(mask_of(page, canvas_id)) == pytest.approx((10, 10, 60, 60), abs=1)
     device.close()
+
+
+def test_what_was_read_before_all_was_saved_is_not_taken_for_news(easel: Page) -> None:
+    page, canvas_id = easel, begin(easel)
+    path, held = f"/api/canvases/{canvas_id}", list[tuple[Route, APIResponse]]()
+    page.route(f"**{path}", lambda route: route.continue_() if held else held.append((route, route.fetch())))
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange')) && null")  # looks what is new
+    while not held:
+        page.evaluate("null")  # lets the route be handled
+    page.keyboard.press("r")
+    draw(page, (10, 10), (60, 60))
+    saved(page)
+    with page.expect_response(f"**{path}"):  # it looks again
+        held[0][0].fulfill(response=held[0][1])
+    page.unroute(f"**{path}")
+    draw(page, (10, 10), (90, 60))
+    assert box_of(mask_of(page, canvas_id)) == pytest.approx((10, 10, 90, 60), abs=1)
 
 
 def test_what_is_here_is_kept_also_when_another_device_went_on_to_another_picture(easel: Page) -> None:

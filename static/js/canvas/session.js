@@ -67,10 +67,12 @@ export class Session {
 
   /** Look whether something is new, unless something of ours still has to be saved. */
   async refresh() {
+    const known = this.#saver.version;
     const canvas = await ask("GET", this.#url).catch(() => null);
     if (!canvas) return;
+    if (this.#saver.version !== known) return this.refresh(); // this may have been read before we saved
     const isOther = canvas.version !== this.#saver.version && this.#saver.isClean;
-    if (isOther) await this.#take(canvas);
+    if (isOther) await this.#take(canvas, { isOffered: true });
     else this.#note(canvas); // a version that is not ours is met when we save
   }
 
@@ -127,9 +129,11 @@ export class Session {
     });
   }
 
-  async #take(canvas) {
+  /** Put this on the stage; what is only offered yields to what was done there while its picture was loaded. */
+  async #take(canvas, { isOffered = false } = {}) {
     const [image, mask] = [await picture(canvas.image.url), new Mask(canvas.image.width, canvas.image.height)];
     if (canvas.mask_url) await load(mask, canvas.mask_url);
+    if (isOffered && !this.#saver.isClean) return this.#note(canvas);
     this.#mask = mask;
     this.#imageId = canvas.image.id;
     this.#saver.forget();
