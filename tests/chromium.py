@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -21,7 +21,8 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
-AXE_RUN = """() => axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations.map(
+COLOUR_RULES = ("color-contrast", "link-in-text-block")  # those of axe that look at colours
+AXE_RUN = """(options) => axe.run(document, options).then(({ violations }) => violations.map(
     ({ id, help, nodes }) => `${id}, ${help}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`
 ))"""
 
@@ -42,12 +43,13 @@ def launched() -> Iterator[Browser]:
         browser.close()
 
 
-def violations(page: Page) -> list[str]:
-    """Return what axe finds: each broken rule, and the elements that break it.
+def violations(page: Page, only: Sequence[str] | None = None) -> list[str]:
+    """Return what axe finds by all its rules, or `only` these: each that is broken, and the elements that break it.
 
     Only that is fetched from the page: all that axe has looked at is a megabyte, which takes longer than looking.
     """
     if page.evaluate("typeof axe === 'undefined'"):
         page.evaluate(AXE_SCRIPT)
-    found: list[str] = page.evaluate(AXE_RUN)
+    options = {"resultTypes": ["violations"]} | ({"runOnly": list(only)} if only is not None else {})
+    found: list[str] = page.evaluate(AXE_RUN, options)
     return found
