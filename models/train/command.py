@@ -4,10 +4,10 @@ all          every stage that is not over yet, then `export` and `sheet`: the wh
 artwork      fetch what the design `artwork` needs: packages of openly licensed emoji, by npm
 world        a sheet of rendered pictures with their captions
 autoencoder  fit or train the autoencoder
-decoder      train its decoder on noisy latents
+decoder      train its decoder on noisy latents (if it folds nothing)
 pairs        render and encode what the U-Net is trained on
 diffusion    train the U-Net and the text encoder
-polish       train the decoder on what the U-Net draws
+polish       train the decoder on what the U-Net draws (likewise)
 export       write the checkpoint folder
 sheet        draw the example prompts and held-out ones with a checkpoint folder
 curves       draw the losses over the steps

@@ -36,6 +36,7 @@ EMBEDDED = Path(__file__).parent.parent / "embedded"
 STEPS = (4, 8, 12, 20, 30)
 SAMPLERS = ("ddim", "dpmpp_2m", "dpmpp_2m_sde")
 GUIDANCE = (1.0, 2.0, 4.0, 8.0)
+GUIDED = (0.5, 0.75)  # shares of the steps after which guidance ends
 SIZES = ((192, 192), (320, 320), (384, 256), (256, 384), (384, 384), (512, 320), (320, 512), (512, 512))
 PSNR_PICTURES = 64
 FIRST = HELD_OUT + 20_000  # of the scenes that are asked for
@@ -171,6 +172,7 @@ def series() -> dict[str, list[dict[str, Any]]]:
     return {
         "steps": [{"sampler": sampler, "steps": steps} for sampler in SAMPLERS for steps in STEPS],
         "guidance": [{"guidance_scale": scale} for scale in GUIDANCE],
+        "guided": [{"guidance_end": share} for share in GUIDED],
         "sizes": [{"width": width, "height": height} for width, height in SIZES],
     }
 

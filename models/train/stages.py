@@ -70,7 +70,7 @@ class Training:
         run = self._run()
         if (self.folder / "vae.safetensors").exists() and run.step > 0:
             export_folder(self.folder, self.design, checkpoint)  # of an unfinished run too, to look at
-        return run.is_over and self._decoding("polish").is_over
+        return run.is_over and (self.design.patch > 1 or self._decoding("polish").is_over)
 
     def autoencoder(self) -> None:
         """Build the folded autoencoder from principal components, or train one that does not fold."""
@@ -87,11 +87,14 @@ class Training:
         )
 
     def decoder(self) -> None:
-        self._decoding("decoder").train(self.budget.pictures, self.workers, self.deadline)
+        """Train the decoder on noisy latents; not one of components, whose least squares that made worse."""
+        if self.design.patch == 1:
+            self._decoding("decoder").train(self.budget.pictures, self.workers, self.deadline)
 
     def polish(self) -> None:
-        """Train the decoder on what the U-Net draws."""
-        self._decoding("polish").polish(self._run(), self.budget.polished, self.workers, self.deadline)
+        """Train the decoder on what the U-Net draws; not one of components either."""
+        if self.design.patch == 1:
+            self._decoding("polish").polish(self._run(), self.budget.polished, self.workers, self.deadline)
 
     def _decoding(self, stage: str) -> Decoding:
         plan = self._plan(stage, self.budget.autoencoder_batch, 5e-4)

@@ -153,5 +153,6 @@ def test_the_command_writes_figures_and_a_sheet(
     assert 0 <= figures["defaults"]["all"] <= 1
     assert [(row["sampler"], row["steps"]) for row in figures["steps"]] == [(name, 2) for name in evaluate.SAMPLERS]
     assert all(share > 0 for found in figures["texture"].values() for share in found)
-    assert {path.name for path in tmp_path.glob("*.png")} == {"held-out.png", "steps.png", "guidance.png", "sizes.png"}
+    sheets = {"held-out", "steps", "guidance", "guided", "sizes"}
+    assert {path.stem for path in tmp_path.glob("*.png")} == sheets
     assert capsys.readouterr().out.strip() == report(figures)

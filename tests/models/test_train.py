@@ -12,7 +12,6 @@ from random import Random
 import numpy as np
 import pytest
 import torch
-from transformers import CLIPTokenizer
 
 from models.checkpoint.loading import load
 from models.jobs import txt2img
@@ -120,7 +119,8 @@ def test_a_wide_or_tall_picture_keeps_the_proportions_of_the_sun(shape: Shape, s
 
 def test_what_the_unet_draws_anew_is_the_same_scene_when_it_predicts_well(folder: Path) -> None:
     run = diffusion.Run(folder, LITTLE, Plan(steps=2))
-    latents = torch.linspace(-1, 1, 16 * 16).reshape(1, 16, 4, 4)
+    channels = LITTLE.vae["latent_channels"]
+    latents = torch.linspace(-1, 1, 16 * channels).reshape(1, channels, 4, 4)
 
     class Oracle(torch.nn.Module):
         def forward(self, x: torch.Tensor, timestep: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
@@ -273,6 +273,8 @@ def test_an_export_loads_and_draws(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_exported_tokenizer_is_clips_for_the_known_words(tmp_path: Path) -> None:
+    from transformers import CLIPTokenizer
+
     words = Words.of_grammar(SMALL)
     words.save(tmp_path)
 

@@ -19,7 +19,7 @@ from models.train import autoencoder, decoder, pairs
 from models.train.autoencoder import settle
 from models.train.command import main
 from models.train.curves import curves
-from models.train.design import DESIGNS, LARGE, TINY
+from models.train.design import DESIGNS, LARGE, SMALL, TINY
 from models.train.diffusion import DIFFERENCE_WEIGHT, THING_WEIGHT, Networks, Run, timestep_shares, weights_of
 from models.train.forward import forward_process
 from models.train.gallery import draw, recipes_of
@@ -247,3 +247,10 @@ def test_it_refuses_a_device_that_is_not_there(tmp_path: Path, capsys: pytest.Ca
 
 def test_decoder_pictures_are_those_of_the_design() -> None:
     assert decoder.rendered(TINY, 5, 2, 1).shape == (2, 64, 64, 3)
+
+
+def test_a_decoder_of_components_stays_as_it_was_built(tmp_path: Path) -> None:
+    training = Training(tmp_path, SMALL, BUDGET, torch.device("cpu"), workers=1)
+    training.decoder()  # which without this would ask for files that are not there
+    training.polish()
+    assert list(tmp_path.iterdir()) == []
