@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 import models
 from models.bundle import Bundle
@@ -28,6 +29,7 @@ from tests.models.seams import RING, across_and_along, colour_step
 
 PICTURES = ((SUNSET, 2), (SEA, 2), (LAKE, 7), (MEADOW, 6), (DESERT, 4), (NIGHT, 5))
 BOXES = ((0, 40, 64, 88), (192, 40, 256, 88), (0, 0, 72, 56), (184, 0, 256, 56), (88, 0, 168, 48), (88, 32, 168, 80))
+GRAIN = 17  # pixels, that of the embedded decoder's patches: its weave is no roughness of the picture
 SMOOTH = 0.9  # the mean of `smoothness` in the ring around the rim
 STRENGTHS = (0.75, 1.0)
 MAX_STEP, MAX_RATIO = 2.0, 1.15
@@ -83,6 +85,7 @@ def _ratio(levels: Tensor, region: Tensor) -> float:
 
 
 def _smooth_around(pixels: Tensor, region: Tensor) -> float:
+    pixels = F.avg_pool2d(pixels, GRAIN, 1, GRAIN // 2, count_include_pad=False)
     ring = (distance(region, RING) <= RING) & (distance(~region, RING) <= RING)
     return float(smoothness(pixels, torch.ones_like(region))[ring].mean())
 
