@@ -39,9 +39,9 @@ def settings(tmp_path: Path, wordy_checkpoint: Path) -> Settings:
     return migrated(Settings(data=tmp_path / "data", checkpoint=str(wordy_checkpoint), max_pending=12))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One real browser for the tests of this folder, which one worker goes through; closed before others."""
+    """One real browser for the tests of a file; closed after it, since it holds an event loop."""
     with launched() as browser:
         yield browser
 
