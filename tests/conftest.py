@@ -57,7 +57,6 @@ PROCESS_TESTS = (
     *("tests/app/test_supervisor.py", "tests/app/test_dispatch_kills.py"),
 )
 # Tests in a browser that is started once for all of them.
-BROWSER = "browser"
 BROWSER_TESTS = (
     *("tests/pages/test_canvas_candidates.py", "tests/pages/test_canvas_drawing.py"),
     *("tests/pages/test_canvas_fingers.py", "tests/pages/test_canvas_modules.py"),
@@ -81,7 +80,7 @@ LONG_TESTS = (  # those that take 5 s or more, the longest first
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of types
-    """Keep the tests of a file in one worker, as all that share processes, diffusers or a browser; those first."""
+    """Keep the tests of a file in one worker, as all that share processes or diffusers; those first."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _group(nodeid.partition("::")[0])
@@ -120,7 +119,7 @@ def _turn(path: str) -> int:
 
 
 def _group(path: str) -> str:
-    groups = {PROCESSES: PROCESS_TESTS, ORACLE: ORACLE_TESTS, BROWSER: BROWSER_TESTS}
+    groups = {PROCESSES: PROCESS_TESTS, ORACLE: ORACLE_TESTS}
     return next((name for name, starts in groups.items() if path.startswith(starts)), path)
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from models.calls import Backdrop, Call, Decode, Encode, EncodeImage, Predict
+from models.calls import Backdrop, Predict
 from models.jobs import job_of
 from models.pixels import from_rgb, to_rgb_bytes
 from models.recipe import Recipe
-from models.schedule import Schedule
-from tests.models.toy import Config
+from tests.models.painter import Painter
 
 IMAGE, MASK = "a" * 64, "b" * 64
 SIDE = 128
@@ -24,35 +20,9 @@ SKY, GROUND, SAND = 0.6, -0.6, 0.2
 MAX_STEP = 2.0  # levels
 
 
-@dataclass
-class Painter:
-    """Encodes without loss, paints sky above ground with the horizon at half of what it sees, and notes the calls."""
-
-    config: Config = field(default_factory=lambda: Config(latent_channels=192, unet_in_channels=192))
-    schedule: Schedule = field(default_factory=lambda: Schedule.from_config({"prediction_type": "sample"}))
-    calls: list[Call] = field(default_factory=list)
-
-    def answer(self, calls: Sequence[Call], /) -> list[Tensor]:
-        self.calls.extend(calls)
-        return [self._one(call) for call in calls]
-
-    def _one(self, call: Call) -> Tensor:
-        match call:
-            case Encode():
-                return torch.zeros(7, 5)
-            case EncodeImage(pixels):
-                return F.pixel_unshuffle(pixels, 8)
-            case Decode(latents):
-                return F.pixel_shuffle(latents, 8)
-            case Predict(sample):
-                return F.pixel_unshuffle(landscape(8 * sample.shape[2], 8 * sample.shape[3]), 8)
-
-    def worked_on(self) -> list[tuple[int, ...]]:
-        """Height and width of each picture that was encoded."""
-        return [tuple(call.pixels.shape[2:]) for call in self.calls if isinstance(call, EncodeImage)]
-
-    def steps(self) -> list[tuple[int, int]]:
-        return [(call.step, call.steps) for call in self.calls if isinstance(call, Predict)]
+def painting() -> Painter:
+    """Paints sky above ground with the horizon at half of what it sees."""
+    return Painter(landscape)
 
 
 def landscape(height: int, width: int) -> Tensor:
@@ -88,14 +58,14 @@ def painted_on(
 @pytest.mark.parametrize("y", [-64, 0])
 def test_at_a_corner_the_horizon_goes_on_at_its_height(x: int, y: int) -> None:
     """Painted at once it would be where the painter puts it in the whole frame, half a picture's height off."""
-    found = painted_on(Painter(), landscape(SIDE, SIDE), (x, y, SIDE + 64, SIDE + 64))
+    found = painted_on(painting(), landscape(SIDE, SIDE), (x, y, SIDE + 64, SIDE + 64))
     horizon = SIDE // 2 - y
     assert (found[:, :, horizon - 24 : horizon] - SKY).abs().max() * 127.5 <= MAX_STEP
     assert (found[:, :, horizon : horizon + 24] - GROUND).abs().max() * 127.5 <= MAX_STEP
 
 
 def test_beyond_a_corner_it_paints_the_sides_first_and_then_the_whole() -> None:
-    painter = Painter()
+    painter = painting()
     painted_on(painter, landscape(SIDE, SIDE), (-64, -32, SIDE + 64, SIDE + 32), strength=0.75)
     assert painter.worked_on() == [(SIDE, SIDE + 64), (SIDE + 32, SIDE + 64)]
     assert painter.steps() == [(step, 6) for step in range(6)]  # three of the four steps, twice, in one progress
@@ -115,7 +85,7 @@ def test_beyond_a_corner_it_paints_the_sides_first_and_then_the_whole() -> None:
     ],
 )
 def test_otherwise_it_paints_once(frame: tuple[int, int, int, int], height: int, tiling: bool) -> None:
-    painter = Painter()
+    painter = painting()
     painted_on(painter, landscape(height, SIDE), frame, tiling=tiling)
     assert painter.worked_on() == [(frame[3], frame[2])]
     assert painter.steps() == [(step, 4) for step in range(4)]
@@ -125,7 +95,7 @@ def test_what_is_masked_is_repainted_with_the_sides_and_all_else_is_kept() -> No
     texture = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)) * 2 - 1
     mask = torch.zeros(SIDE, SIDE, 1, dtype=torch.uint8)
     mask[72:88, 40:60] = 255
-    found = painted_on(Painter(), texture, (-64, -64, SIDE + 64, SIDE + 64), mask=mask, color_match=False, mask_blur=0)
+    found = painted_on(painting(), texture, (-64, -64, SIDE + 64, SIDE + 64), mask=mask, color_match=False, mask_blur=0)
     inside = found[:, :, 64:, 64:]
     kept = (mask == 0).permute(2, 0, 1)[None].expand_as(inside).clone()
     kept[:, :, :32] = kept[:, :, :, :32] = False  # the overlap
@@ -138,13 +108,13 @@ def test_above_and_below_a_plain_strip_no_other_scene_begins(y: int, beyond: sli
     """Whatever stands above a beach, and below a sky: at the sides it takes more to tell what goes on."""
     beach = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)) * 2 - 1
     beach[:, :, :24] = beach[:, :, -24:] = SAND
-    found = painted_on(Painter(), beach, (0, y, SIDE, SIDE + 64), strength=0.75)[:, :, beyond]
+    found = painted_on(painting(), beach, (0, y, SIDE, SIDE + 64), strength=0.75)[:, :, beyond]
     assert (found - SAND).abs().max() * 127.5 <= 3 * MAX_STEP
-    free = painted_on(Painter(), beach, (0, y, SIDE, SIDE + 64), strength=1)[:, :, beyond]
+    free = painted_on(painting(), beach, (0, y, SIDE, SIDE + 64), strength=1)[:, :, beyond]
     assert (free - SAND).abs().mean() > 0.3
 
 
 def test_below_an_edge_that_is_not_plain_the_painter_is_free() -> None:
     texture = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    found = painted_on(Painter(), texture, (0, 0, SIDE, SIDE + 64), strength=0.75, color_match=False)
+    found = painted_on(painting(), texture, (0, 0, SIDE, SIDE + 64), strength=0.75, color_match=False)
     assert (found - GROUND)[:, :, SIDE:].abs().max() * 127.5 <= MAX_STEP
