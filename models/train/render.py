@@ -65,7 +65,7 @@ def render(scene: Scene, rng: Random, size: int = 256, shape: Shape = SQUARE) ->
         _things(canvas, scene, light, Random(seed + 1))
     draw_weather(canvas, scene, light, horizon, Random(seed + 2))
     pixels: NDArray[np.uint8] = surface.toarray(colorType=skia.kRGBA_8888_ColorType)[:, :, :3]
-    return styled(pixels, scene.style, scene.palette)
+    return styled(pixels, scene.style, scene.palette, size)
 
 
 def _things(canvas: skia.Canvas, scene: Scene, light: Light, rng: Random) -> None:

@@ -1,7 +1,7 @@
 """Styles that change the whole picture, and palettes by name. Knows pixels only.
 
-All texture repeats every 32nd or 64th of the side, on the grid of the latents: it is the same in every latent, which
-an autoencoder keeps and a U-Net learns.
+All texture repeats every 32nd or 64th of a square picture's side, on the grid of the latents, in larger pictures as
+well: it is the same in every latent, which an autoencoder keeps and a U-Net learns.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ PALETTES: dict[str, tuple[tuple[int, int, int], ...]] = {  # from dark to light
 }
 
 
-def styled(pixels: Pixels, style: str | None, palette: str | None) -> Pixels:
-    """Return a picture (H, W, 3) in a style and a palette; None leaves it as it is."""
+def styled(pixels: Pixels, style: str | None, palette: str | None, size: int) -> Pixels:
+    """Return a picture (H, W, 3) in a style and a palette; None leaves it as it is.
+
+    `size` is the side in pixels of a square picture, by which textures are measured.
+    """
     if palette is not None:
         pixels = _quantised(_toned(_luminance(_floats(pixels)), PALETTES[palette]))
-    return pixels if style is None else STYLES[style](pixels)
+    return pixels if style is None else STYLES[style](pixels, size)
 
 
 def _floats(pixels: Pixels) -> Floats:
@@ -59,25 +62,25 @@ def _blurred(picture: Floats, times: int) -> Floats:
     return picture
 
 
-def _grid(size: int, coarse: float = 32) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
-    """Rows and columns within a texture's period, a `coarse`th of the side; and the period in pixels."""
+def _grid(pixels: Pixels, size: int, coarse: float = 32) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
+    """Rows and columns within a texture's period, a `coarse`th of `size`; and the period in pixels."""
     period = max(2, round(size / coarse))
-    y, x = np.indices((size, size))
+    y, x = np.indices((len(pixels), len(pixels[0])))
     return y % period, x % period, period
 
 
-def _pastel(pixels: Pixels) -> Pixels:
+def _pastel(pixels: Pixels, _size: int) -> Pixels:
     picture = _floats(pixels)
     grey = _luminance(picture)[:, :, None]
     soft = grey + (picture - grey) * 0.75
     return _quantised(0.42 + 0.56 * soft + np.array([0.03, 0.0, 0.015], dtype=np.float32))
 
 
-def _papercut(pixels: Pixels) -> Pixels:
+def _papercut(pixels: Pixels, size: int) -> Pixels:
     """Sheets of paper: few tones, and a soft shadow above each edge."""
     picture = _floats(pixels)
     flat = np.round(picture * 7) / 7
-    reach = max(1, len(pixels) // 42)
+    reach = max(1, size // 42)
     below = np.roll(flat, -reach, axis=0)
     below[-reach:] = flat[-reach:]
     edge = (np.abs(below - flat).max(axis=2) > 0.1).astype(np.float32)
@@ -85,32 +88,32 @@ def _papercut(pixels: Pixels) -> Pixels:
     return _quantised(flat * (1 - 0.42 * shadow) * 0.97 + 0.03)
 
 
-def _woodcut(pixels: Pixels) -> Pixels:
+def _woodcut(pixels: Pixels, size: int) -> Pixels:
     """Ink lines that swell with the dark, over muted colours on paper."""
     picture = _floats(pixels)
     light = _luminance(picture)
-    row, _, period = _grid(len(pixels))
+    row, _, period = _grid(pixels, size)
     ink = np.clip((1 - light**0.6) * 1.3 - 0.2, 0, 0.72) * period
     edge = np.clip(ink - np.abs(row - (period - 1) / 2) * 2 + 0.5, 0, 1)[:, :, None]
     paper = 0.34 + 0.7 * (light[:, :, None] * 0.35 + picture * 0.65) * np.array([1, 0.96, 0.86], dtype=np.float32)
     return _quantised(paper.clip(0, 1) * (1 - edge) + np.array([0.13, 0.1, 0.12], dtype=np.float32) * edge)
 
 
-def _mezzotint(pixels: Pixels) -> Pixels:
+def _mezzotint(pixels: Pixels, size: int) -> Pixels:
     """A rocked plate: light scraped out of warm black, with a regular grain."""
     picture = _floats(pixels)
     light = _luminance(picture)
-    row, column, period = _grid(len(pixels))
+    row, column, period = _grid(pixels, size)
     grain = (((row * 5 + column * 3) % period) / period - 0.5).astype(np.float32)
     tone = np.clip(light**0.85 * 1.02 + grain * 0.3 * (1 - light), 0, 1)
     warm = _toned(tone, ((18, 14, 14), (70, 54, 46), (146, 122, 98), (214, 196, 164), (250, 240, 216)))
     return _quantised(warm * 0.82 + picture * 0.18)
 
 
-def _risograph(pixels: Pixels) -> Pixels:
+def _risograph(pixels: Pixels, size: int) -> Pixels:
     """Three inks in dots, each a little off its place."""
     picture = _floats(pixels)
-    row, column, period = _grid(len(pixels), 64)
+    row, column, period = _grid(pixels, size, 64)
     inks = ((2, (0.0, 0.0), (255, 226, 60)), (1, (0.5, 0.0), (255, 92, 116)), (0, (0.0, 0.5), (40, 96, 190)))
     page = np.full_like(picture, 1) * np.array([0.99, 0.97, 0.93], dtype=np.float32)
     for channel, (dy, dx), color in inks:
@@ -122,7 +125,7 @@ def _risograph(pixels: Pixels) -> Pixels:
     return _quantised(page)
 
 
-def _neon(pixels: Pixels) -> Pixels:
+def _neon(pixels: Pixels, _size: int) -> Pixels:
     """Glowing outlines over a dark picture."""
     picture = _floats(pixels)
     across = np.abs(np.roll(picture, -1, 1) - np.roll(picture, 1, 1)).max(axis=2)
@@ -136,15 +139,15 @@ def _neon(pixels: Pixels) -> Pixels:
     return _quantised(dark + glow * (0.95 * _blurred(line, 1) + 0.9 * halo)[:, :, None])
 
 
-def _pixels(pixels: Pixels) -> Pixels:
+def _pixels(pixels: Pixels, size: int) -> Pixels:
     """Squares of few tones."""
-    side = max(1, len(pixels) // 64)
-    count = len(pixels) // side
-    small = _floats(pixels).reshape(count, side, count, side, 3).mean(axis=(1, 3))
+    side = max(1, size // 64)
+    height, width = (length // side for length in pixels.shape[:2])
+    small = _floats(pixels).reshape(height, side, width, side, 3).mean(axis=(1, 3))
     return np.repeat(np.repeat(_quantised(np.round(small * 9) / 9), side, axis=0), side, axis=1)
 
 
-STYLES: dict[str, Callable[[Pixels], Pixels]] = {
+STYLES: dict[str, Callable[[Pixels, int], Pixels]] = {
     "pastel": _pastel,
     "papercut": _papercut,
     "woodcut": _woodcut,
