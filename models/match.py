@@ -13,8 +13,8 @@ BAND = 8  # pixels
 WIDE_BAND = 16  # for outpainting: as wide as the coarsest latents, whose pattern would else be taken for a colour
 TOLERANCE = 0.4  # of -1..1: what differs by more shows something else rather than another colour
 HELD, FREE = 16, 32  # pixels from the rim: as far as that a smooth picture's colours are held, and where they are free
-SMOOTH = 2.0 / 127.5  # detail of this strength makes a place half as smooth as one without any
-FINE, COARSE = 1, 6  # pixels: detail lies between; finer is grain
+SMOOTH = 3.0 / 127.5  # detail of this strength makes a place half as smooth as one without any
+FINE, COARSE = 2, 6  # pixels: detail lies between; finer is grain, or the weave of a decoder
 TINT = 0.1  # of -1..1: what differs by less is another colour; by twice as much, a thing
 GLOW = 6  # pixels around a thing that belong to it
 CHORD = 16  # pixels each way along the rim, over all of which a thing has to be there to cross it
@@ -58,7 +58,7 @@ def hold_smooth(painted: Tensor, original: Tensor, region: Tensor, known: Tensor
     there = region & known
     near = 1 - rise((distance(~region, FREE) - HELD) / (FREE - HELD))
     inland = rise(distance(~known, FREE) / FREE)
-    lacking, _ = _mean(original - painted, there, FINE + 1)
+    lacking, _ = _mean(original - painted, there, FINE)
     depth = near * inland * smoothness(original, known) * there
     return painted + lacking * depth * (1 - _within(lacking.abs().amax(1, keepdim=True), depth, region))
 
@@ -85,7 +85,7 @@ def hold(painted: Tensor, wanted: Tensor, share: Tensor) -> Tensor:
     """Give `painted` the colours of `wanted` (1, 3, H, W), by a `share` (1, 1, H, W); what is finer than them stays."""
     if not bool((share > 0).any()):
         return painted
-    lacking, _ = _mean(wanted - painted, torch.ones_like(share), FINE + 2)
+    lacking, _ = _mean(wanted - painted, torch.ones_like(share), FINE + 1)
     return painted + lacking * (1 - (1 - share) ** 2)
 
 
@@ -100,7 +100,7 @@ def smoothness(pixels: Tensor, known: Tensor) -> Tensor:
         pad = (0, 0, 0, 1) if axis == 2 else (0, 1)
         slope, _ = _mean(F.pad(pixels.diff(dim=axis), pad), F.pad(both.float(), pad) > 0, COARSE)
         detail = detail - slope * between[:, axis + 1 : axis + 2]
-    rough, _ = _mean(detail.abs().amax(1, keepdim=True), known, 2 * FINE + 2)
+    rough, _ = _mean(detail.abs().amax(1, keepdim=True), known, COARSE)
     return 1 / (1 + (rough / SMOOTH) ** 4)
 
 

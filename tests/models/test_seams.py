@@ -30,6 +30,7 @@ from tests.models.seams import across_and_along, colour_step, disc
 
 IMAGE, MASK = "a" * 64, "b" * 64
 SIDE, SMALL = 128, 96
+WEAVE = 3 / 127.5
 WRONG = torch.tensor([16.0, -12.0, 9.0])[:, None, None] / 127.5  # what the painter's colours are off by
 MAX_RATIO, MAX_STEP, MAX_DRIFT = 1.15, 2.0, 4.0
 BOX = (40, 32, 88, 80)  # left, top, right, bottom
@@ -110,6 +111,15 @@ def test_a_cloud_that_is_painted_across_the_rim_of_a_smooth_sky_ends_there(box: 
     assert colour_step(found, smooth(), region_of(square(box))) <= MAX_STEP
     unmatched = edited(painting(painted), smooth(), square(box), edit={"color_match": False})
     assert colour_step(unmatched, smooth(), region_of(square(box))) > 3 * MAX_STEP
+
+
+def test_the_weave_of_a_decoder_does_not_keep_a_sky_from_being_smooth() -> None:
+    """A few levels of noise, in squares of a few pixels, as where a U-Net's fine components err."""
+    noise = torch.randn(1, 3, SIDE // 4, SIDE // 4, generator=torch.Generator().manual_seed(1)) * WEAVE
+    woven = smooth() + F.interpolate(noise, scale_factor=4)
+    painted = woven.clone()
+    painted[:, :, 24:88, 64:] = 0.95  # a cloud
+    assert colour_step(edited(painting(painted), woven, square(BOX)), woven, region_of(square(BOX))) <= MAX_STEP
 
 
 @pytest.mark.parametrize("middle", [(64, 56), (64, 46), (54, 66)])
