@@ -22,10 +22,11 @@ from app.services.dispatch import Dispatcher, Engine
 from app.services.signal import Signal
 from app.services.store import Store
 from app.settings import Settings
-from app.web import errors, events, files, openai, pages, sdapi
-from app.web.api import canvases, checkpoints, health, images, jobs, shares
+from app.web import errors, events, files, pages
+from app.web.api import health
 from app.web.cors import Programs
 from app.web.dependencies import EngineWatch
+from app.web.later import Later, interfaces
 from app.web.limits import RequestLimits, Streams
 from app.web.metrics import CountRequests, Metrics
 from app.web.owner import OwnerCookieMiddleware, OwnerCookies
@@ -52,6 +53,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None, child: Child
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
         lifespan=_lifespan(settings, engine, child),
         routes=_routes(),
     )
@@ -59,6 +61,7 @@ def create_app(settings: Settings, *, engine: Engine | None = None, child: Child
     app.state.metrics = Metrics()
     app.state.streams = Streams()
     app.state.signal = Signal()
+    app.state.later = Later(app.router, interfaces)
     errors.install(app)
     _add_middleware(app, settings)
     app.mount(static_root(), static_app(), name="static")
@@ -78,13 +81,12 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 @cache
 def _routes() -> list[BaseRoute]:
-    """All routes. Every app of this process has the same.
+    """The routes of pages, of what they show, and of health. Every app of this process has the same.
 
     They are taken out of their routers as they are: `include_router` would make each of them a second time at the first
     request, which took longer than all else that the first page needs.
     """
-    modules = (jobs, images, canvases, shares, checkpoints, health, files, events)
-    routers = (*(module.router for module in modules), *sdapi.PARTS, *openai.PARTS, *pages.PARTS)
+    routers = (health.router, files.router, events.router, *pages.PARTS)
     return [route for router in routers for route in router.routes]
 
 
@@ -104,6 +106,7 @@ def _lifespan(
                 app.state.dispatcher = Dispatcher(
                     store, reached, settings, app.state.signal, catalogue.sha256, catalogue.room.note
                 )
+                app.state.later.load_soon()
                 async with _running(app.state.dispatcher):
                     yield
         finally:

@@ -9,11 +9,13 @@ import argparse
 import ipaddress
 import socket
 import sys
+from types import ModuleType
 
 from app.cli.flags import add_settings, settings_of
 from app.collector import settled
 from app.engine.child import start_engine
 from app.exposure import UnsafeBind, require_safe_bind
+from app.lean import built_when_used
 from app.settings import Settings
 
 BACKLOG = 2048
@@ -32,9 +34,7 @@ def main(argv: list[str]) -> int:
         parser.error(str(error))
     listener = listen(parser, settings)
     child = start_engine(settings)
-    with settled():
-        from app.main import serve
-
+    serve = web().serve
     url = address(listener)
     started = serve(
         settings,
@@ -43,6 +43,16 @@ def main(argv: list[str]) -> int:
         announce=lambda: print(f"Mezzotint is at {url}  (Ctrl-C stops it)", flush=True),
     )
     return 0 if started else 1
+
+
+def web() -> ModuleType:
+    """Import the web process's program. FastAPI's models of OpenAPI are built when somebody wants the schema."""
+    with settled():
+        with built_when_used():
+            import fastapi  # noqa: F401
+        from app import main
+
+    return main
 
 
 def address(listener: socket.socket) -> str:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TYPE_CHECKING
 
-import structlog
-from structlog.typing import Processor
+from app.lean import without
+
+with without("rich"):  # with which it would draw errors on a terminal
+    import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+get_logger = structlog.get_logger  # for who would otherwise import structlog before this module
 
 
 def configure(level: int = logging.INFO) -> None:

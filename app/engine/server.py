@@ -16,7 +16,6 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-import structlog
 import uvicorn
 from pydantic import ValidationError
 from starlette.applications import Starlette
@@ -26,7 +25,7 @@ from starlette.routing import Route
 
 from app.engine.address import address
 from app.engine.inputs import InputError, decode_inputs
-from app.engine.log import configure
+from app.engine.log import configure, get_logger
 from app.engine.shelf import paths_of
 from app.engine.stream import PictureStream
 from app.engine.worker import RowSettings, Worker
@@ -37,7 +36,7 @@ BACKLOG = 128
 SHUTDOWN_SECONDS = 1
 WATCH_SECONDS = 1.0
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def create_app(worker: Worker) -> Starlette:

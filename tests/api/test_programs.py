@@ -100,6 +100,7 @@ def test_where_others_reach_the_server_a_key_is_demanded(
 
 def test_each_address_of_our_own_interface_asks_who_calls(alice: TestClient) -> None:
     """Each router says so itself, so that one could forget it. A page's event stream needs its cookie anyway."""
+    assert alice.get("/api/images").is_success, "so that routes are there which only programs need"
     routes = [route for route in alice.app.routes if isinstance(route, APIRoute)]  # type: ignore[attr-defined]
     ours = [route for route in routes if route.path.startswith("/api/")]
     assert len(ours) > 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import socket
 import subprocess
 import sys
@@ -10,24 +11,49 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from fastapi import FastAPI
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, Router
+from starlette.testclient import TestClient
 
 from app.cli.serve import listen
 from app.main import make_server
 from app.settings import Settings
+from app.web import later
+from app.web.later import Later
 from tests.api.conftest import port_of
 from tests.api.reading import browser, stream, until
 
-HEAVY = ("torch", "transformers", "diffusers", "alembic", "PIL.ImageFilter", "numpy")
+HEAVY = (
+    *("torch", "transformers", "diffusers", "open_clip", "huggingface_hub", "numpy"),
+    *("alembic", "PIL.ImageFilter", "rich", "app.web.sdapi", "app.web.openai", "app.web.api.canvases"),
+)
 
 
 def test_the_web_process_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from app.main import create_app; from app.settings import Settings; create_app(Settings()); "
+        "import sys; from app.cli.serve import web; from app.settings import Settings; web().create_app(Settings()); "
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_routes_that_no_page_needs_come_soon_or_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(later, "SOON_SECONDS", 0.0)
+    more = [Route("/more", PlainTextResponse("more"))]
+    asked, soon = Router(), Router()
+    Later(asked, lambda: more)
+
+    async def start() -> None:
+        Later(soon, lambda: more).load_soon()
+        while not soon.routes:
+            await asyncio.sleep(0.001)
+
+    client = TestClient(asked)
+    assert (client.get("/none").status_code, client.get("/more/").text) == (404, "more")
+    asyncio.run(asyncio.wait_for(start(), 20))
 
 
 def test_answers_are_sent_at_once(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 
 from app.web import openai, sdapi
@@ -109,6 +109,12 @@ def docs(request: Request) -> HTMLResponse:
     sections = read_sections(schema, str(request.base_url).rstrip("/"))
     about = schema["info"]["description"]
     return render(request, "docs.html", current_page="/docs", sections=sections, about=about, dialects=dialects())
+
+
+@router.get("/openapi.json")
+def schema(request: Request) -> JSONResponse:
+    """The API's schema for programs."""
+    return JSONResponse(request.app.openapi())
 
 
 def dialects() -> list[Dialect]:
