@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     batch_rows_exact: int = Field(
         0, ge=0, le=64, description="Rows of every U-Net call, filled up, so that company changes no bit; 0: off."
     )
+    compile: bool = Field(
+        False, description="Compile small networks in the background, by a C++ compiler; pictures differ by rounding."
+    )
     public: bool = Field(
         False, description="Allow an address that other machines can reach, although there are no accounts."
     )
@@ -79,6 +82,11 @@ class Settings(BaseSettings):
     def measurements(self) -> Path:
         """What the engine has found out about this machine."""
         return self.data / "measurements.json"
+
+    @property
+    def libraries(self) -> Path:
+        """The networks that were compiled for this machine."""
+        return self.data / "compiled"
 
     @property
     def engine_socket(self) -> Path:

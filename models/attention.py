@@ -112,7 +112,7 @@ class Context:
 
     def spread(self, x: Tensor, like: Tensor) -> Tensor:
         """Return x with as many rows as `like`."""
-        if self._of_pictures is None or len(x) == len(like):
+        if self._of_pictures is None or x.shape[0] == like.shape[0]:
             return x
         if x.dim() != 4 or x.is_contiguous():
             return x.index_select(0, self._of_pictures)
@@ -194,4 +194,4 @@ def _tokens(x: Tensor) -> Tensor:
 
 
 def _image(tokens: Tensor, size: tuple[int, int]) -> Tensor:
-    return tokens.view(len(tokens), *size, -1).permute(0, 3, 1, 2)  # (B, h*w, C) -> (B, C, h, w), channels last
+    return tokens.view(tokens.shape[0], *size, -1).permute(0, 3, 1, 2)  # (B, h*w, C) -> (B, C, h, w), channels last

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from models import tiles
 from models.calls import Call, Decode, Encode, EncodeImage, Predict
+from models.compiled import Compiled
 from models.config import BundleConfig, VAEConfig
 from models.cost import Costs
 from models.emphasis import weigh
@@ -44,6 +45,9 @@ class Bundle:
     `defaults`, `preview_factors`, `examples` and `vocabulary` (words by topic) are what the checkpoint says of itself.
     With `exact_rows` every U-Net call has that many rows, filled up with copies, so that on any device and in any
     number format a row's bits do not depend on how many others there are.
+
+    With `compiled`, calls of a size that there is a library for are answered by that: in another rounding, which
+    depends on the size, so that no picture's bits are promised then.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Bundle:
     examples: Sequence[str] = ()
     vocabulary: Mapping[str, Sequence[str]] = field(default_factory=dict)
     exact_rows: int = 0
+    compiled: Compiled | None = None
 
     @torch.inference_mode()
     def answer(self, calls: Sequence[Call]) -> list[Tensor]:
@@ -93,7 +98,7 @@ class Bundle:
     @property
     def bytes(self) -> int:
         """What it takes now: the tensors of all networks, what is kept of them, and what is remembered of prompts."""
-        remembered = self._states.bytes + self._memory.bytes
+        remembered = self._states.bytes + self._memory.bytes + (self.compiled.bytes if self.compiled else 0)
         return remembered + sum(tensor.nbytes + kept.bytes_of(tensor) for tensor in self._tensors)
 
     @cached_property
@@ -142,15 +147,23 @@ class Bundle:
     def _ask(self, calls: Sequence[Predict], memories: Sequence[Tensor], *, small: bool) -> Tensor:
         """Ask for one row of each of these calls. What several rows have in common, until prompts come in, is asked
         once a call, but where that would be a lone row whose bits are others (`_predict`) or rows must be so many."""
+        if self.compiled is not None and small:
+            found = self.compiled.ask(*self._latents(calls), torch.cat(list(memories)))
+            if found is not None:
+                return found
         unet = self._wrapped_unet if calls[0].tiling else self.unet
         pictures = list(dict.fromkeys(calls))
         is_shared = len(pictures) < len(calls) and (small or len(pictures) > 1) and not self.exact_rows
         asked = pictures if is_shared else calls
-        samples = self._inward(torch.cat([_input(call) for call in asked]))
-        shifts = torch.cat([self._shifts(call.timestep) for call in asked])
+        samples, shifts = self._latents(asked)
         places = {call: place for place, call in enumerate(pictures)}
         of_pictures = torch.tensor([places[call] for call in calls], device=self.device) if is_shared else None
         return unet.predict(samples, shifts, torch.cat(list(memories)), of_pictures)
+
+    def _latents(self, calls: Sequence[Predict]) -> tuple[Tensor, Tensor]:
+        """What the U-Net predicts from, and its shifts, a row for each call."""
+        samples = self._inward(torch.cat([_input(call) for call in calls]))
+        return samples, torch.cat([self._shifts(call.timestep) for call in calls])
 
     def asked_rows(self, calls: Sequence[Predict]) -> int:
         """How many rows the U-Net is asked for these: some of them are there for the sake of equal bits only."""

@@ -17,9 +17,14 @@ from torch.nn import functional as F
 from models.packed import for_linear, is_small, kept
 
 
+def is_bare() -> bool:
+    """Whether only torch's usual operations may be asked for: by gradients, or by a compiler that looks on."""
+    return torch.is_grad_enabled() or torch.compiler.is_compiling()
+
+
 def is_plain(x: Tensor, weight: Tensor) -> bool:
     """Whether this is on a CPU, nobody asks for gradients, and oneDNN is there and knows the number format."""
-    if torch.is_grad_enabled() or x.dtype is not weight.dtype or not x.device.type == weight.device.type == "cpu":
+    if is_bare() or x.dtype is not weight.dtype or not x.device.type == weight.device.type == "cpu":
         return False
     return _knows(x.dtype)
 
@@ -65,14 +70,14 @@ def linear_plus(x: Tensor, weight: Tensor, bias: Tensor | None, other: Tensor) -
 
 def flat(weight: Tensor) -> Tensor:
     """The weight (K, C) of a 1x1 convolution's (K, C, 1, 1); the same tensor again without gradients."""
-    if torch.is_grad_enabled():
+    if is_bare():
         return weight[:, :, 0, 0]
     return kept(weight, "flat", lambda: weight.detach()[:, :, 0, 0])
 
 
 def halves(weight: Tensor, bias: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """The two halves of a layer's outputs, (weight, bias) each; the same tensors again without gradients."""
-    if torch.is_grad_enabled():
+    if is_bare():
         return _halved(weight, bias)
     return kept(weight, "halves", lambda: _halved(weight.detach(), bias.detach()), bias)
 

@@ -46,7 +46,7 @@ class GroupNorm(nn.GroupNorm):
 
     def is_large(self, x: Tensor) -> bool:
         """Whether torch's own would be off."""
-        is_wide = x.dim() == 4 and x.shape[2] * x.shape[3] >= LARGE
+        is_wide = not torch.compiler.is_compiling() and x.dim() == 4 and x.shape[2] * x.shape[3] >= LARGE
         return is_wide and x.device.type == "cpu" and x.dtype is torch.float32 and not x.is_contiguous()
 
     def _line(self, x: Tensor) -> tuple[Tensor, Tensor]:

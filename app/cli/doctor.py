@@ -64,6 +64,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     looks: dict[str, Callable[[Settings], Iterator[Finding]]] = {
         "python": _python,
         "torch": _torch,
+        "compile": _compile,
         "checkpoint": _checkpoints,
         "data": _data,
         "database": _database,
@@ -96,6 +97,20 @@ def _torch(settings: Settings) -> Iterator[Finding]:
     dtype = str(pick_dtype(settings.dtype, device)).removeprefix("torch.")
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     yield Finding("device", "ok", f"{device} ({name}), {dtype}")
+
+
+def _compile(settings: Settings) -> Iterator[Finding]:
+    if not settings.compile:
+        yield Finding("compile", "ok", "off: networks are asked as they are (--compile)")
+        return
+    from app.engine.compiling import compiler_name
+
+    found, made = compiler_name(), len(list(settings.libraries.glob("*.so")))
+    if found is None:
+        remedy = "Pictures are drawn all the same. On Debian and Ubuntu: sudo apt-get install g++"
+        yield Finding("compile", "warning", "on, but there is no C++ compiler", remedy)
+        return
+    yield Finding("compile", "ok", f"on, by {found}; {made} sizes of calls are compiled in {settings.libraries}")
 
 
 def _checkpoints(settings: Settings) -> Iterator[Finding]:

@@ -111,6 +111,6 @@ def engine_command(settings: Settings, path: Path) -> tuple[str, ...]:
         "--dtype": settings.dtype,
         "--batch-rows-exact": str(settings.batch_rows_exact),
         "--measurements": str(settings.measurements.absolute()),
-    }
+    } | ({"--libraries": str(settings.libraries.absolute())} if settings.compile else {})
     given = (part for flag, value in flags.items() for part in (flag, value))
     return (sys.executable, "-m", "app.engine.server", *given, "--stop-with-stdin")

@@ -31,6 +31,7 @@ class Counters:
     rows_total: int = 0
     padding_total: int = 0
     calls_total: int = 0
+    compiled_total: int = 0
     steps_total: int = 0
     step_seconds_total: float = 0.0
     call_seconds: Histogram = field(default_factory=Histogram)

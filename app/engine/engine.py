@@ -148,13 +148,13 @@ class Engine:
             for task in tasks:
                 self._decode(task)
             return
-        began = self._clock()
+        began, before = self._clock(), _compiled_calls(tasks)
         try:
             replies = self._ask(tasks)
         except Exception as error:
             self._recover(tasks, error)
             return
-        self._count(tasks, began)
+        self._count(tasks, began, compiled=_compiled_calls(tasks) - before)
         for task, reply in zip(tasks, replies, strict=True):
             self._advance(task, reply)
 
@@ -193,14 +193,16 @@ class Engine:
         for first in range(0, len(tasks), size):
             self._answer(tasks[first : first + size])
 
-    def _count(self, tasks: Sequence[Task], began: float) -> None:
+    def _count(self, tasks: Sequence[Task], began: float, *, compiled: int) -> None:
         calls = [task.call for task in tasks if isinstance(task.call, Predict)]
         if not calls or tasks[0].bundle is None:
             return
         rows = sum(call.rows for call in calls)
         padding = tasks[0].bundle.asked_rows(calls) - rows
         self.counters.count_call(rows=rows, padding=padding, tasks=len(tasks), seconds=self._clock() - began)
+        self.counters.compiled_total += compiled
         for task in tasks:
+            task.ways.add("compiled" if compiled else "eager")
             if not task.has_waited:
                 task.has_waited = True
                 self.counters.wait_seconds.add(began - task.arrived_at)
@@ -234,7 +236,7 @@ class Engine:
     def _finish(self, task: Task, pixels: Tensor) -> None:
         assert task.bundle is not None
         if bool(torch.isfinite(pixels).all()):
-            self._end(task, Finished(pixels, task.bundle))
+            self._end(task, Finished(pixels, task.bundle, compiled=task.compiled))
             return
         message = "The picture came out as values that are no numbers; try another size, seed or number format."
         self._end(task, Failed("numerical", message))
@@ -253,6 +255,11 @@ class Engine:
         except Exception:
             log.exception("a listener failed; its task is dropped", task=task.id)
             task.is_cancelled = True
+
+
+def _compiled_calls(tasks: Sequence[Task]) -> int:
+    compiled = tasks[0].bundle.compiled if tasks[0].bundle else None
+    return compiled.answered if compiled else 0
 
 
 def _free_memory() -> None:

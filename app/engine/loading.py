@@ -12,6 +12,7 @@ from models.checkpoint.facts import CheckpointError, inspect
 from models.checkpoint.headers import ITEM_BYTES
 
 if TYPE_CHECKING:
+    from app.engine.compiling import Compiler
     from models.bundle import Bundle
 
 GIB = 2**30
@@ -25,8 +26,9 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 class DeviceLoader:
     """Load checkpoints in the number format that the settings and the device ask for."""
 
-    def __init__(self, device: str, dtype: str, exact_rows: int = 0) -> None:
+    def __init__(self, device: str, dtype: str, exact_rows: int = 0, compiler: Compiler | None = None) -> None:
         self._device, self._dtype, self._exact_rows = device, dtype, exact_rows
+        self._compiler = compiler
 
     def load(self, name: str, path: Path) -> Bundle:
         """Return the bundle, which calls itself `name`. Raises `CheckpointError`."""
@@ -36,7 +38,9 @@ class DeviceLoader:
 
             device = pick_device(self._device)
             bundle = load(path, device=device, dtype=pick_dtype(self._dtype, device))
-        return dataclasses.replace(bundle, name=name, exact_rows=self._exact_rows)
+        bundle = dataclasses.replace(bundle, name=name, exact_rows=self._exact_rows)
+        compiled = self._compiler.compiled(bundle, path) if self._compiler else None
+        return dataclasses.replace(bundle, compiled=compiled)
 
     def estimate(self, path: Path) -> int:
         """Bytes that its bundle will take, rather too many than too few; 0 for one that cannot be loaded anyway."""

@@ -98,6 +98,7 @@ def main(argv: list[str] | None = None) -> int:
         dtype=arguments.dtype,
         memory_gib=arguments.checkpoint_memory,
         rows=RowSettings(arguments.max_rows, arguments.batch_rows_exact, arguments.measurements),
+        libraries=arguments.libraries,
     )
     worker.start()
     serve(create_app(worker), path, listener)
@@ -192,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--measurements", type=Path, metavar="FILE", help="where what was measured of this machine is kept"
     )
+    parser.add_argument("--libraries", type=Path, metavar="FOLDER", help="compile small networks, and keep that there")
     parser.add_argument("--stop-with-stdin", action="store_true", help="exit when standard input ends")
     return parser
 

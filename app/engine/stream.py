@@ -130,5 +130,5 @@ def _image(event: Finished) -> Line:
         "height": height,
         "rgb": base64.b64encode(rgb).decode(),
         "pixel_sha256": pixel_sha256(rgb, width, height),
-        "environment": environment(event.bundle),
+        "environment": environment(event.bundle, event.compiled),
     }

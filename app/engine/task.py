@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from models.calls import Backdrop, Call
     from models.jobs import Job
 
+Compiled = Literal["no", "partly", "yes"]  # whether a picture's steps were answered by compiled networks
 FailureCode = Literal["numerical", "out_of_memory", "checkpoint", "internal"]
 
 
@@ -44,6 +45,7 @@ class Finished:
 
     pixels: Tensor
     bundle: Bundle
+    compiled: Compiled = "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +109,8 @@ class Task:
     has_waited: bool = False
     steps_done: int = 0
     previewed_at: float = float("-inf")
+    ways: set[str] = field(default_factory=set)
+
+    @property
+    def compiled(self) -> Compiled:
+        return "no" if "compiled" not in self.ways else "partly" if "eager" in self.ways else "yes"

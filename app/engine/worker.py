@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from app.collector import uncollected
+from app.engine.compiling import Compiler
 from app.engine.loading import DeviceLoader, memory_budget, pictures_budget
 from app.engine.residency import Residency
 from app.engine.shelf import Shelf
@@ -45,6 +46,7 @@ class Worker:
         dtype: str,
         memory_gib: float = 0.0,
         rows: RowSettings = RowSettings(),
+        libraries: Path | None = None,
     ) -> None:
         self._device, self._dtype, self._rows = device, dtype, rows
         self._default = next(iter(paths))
@@ -59,7 +61,9 @@ class Worker:
         self._knees: Knees | None = None
         self._pictures_bytes: int | None = None
         self._has_loaded = False  # the default, which is the first; it may leave again, and then work goes on
-        self._shelf = Shelf(paths, DeviceLoader(device, dtype, rows.exact), self._residency, self._note_change)
+        self._compiler = Compiler(libraries) if libraries else None
+        loader = DeviceLoader(device, dtype, rows.exact, self._compiler)
+        self._shelf = Shelf(paths, loader, self._residency, self._note_change)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -102,6 +106,7 @@ class Worker:
             **self._machine,
             "checkpoints": checkpoints,
             "memory": {**self._shelf.memory(), "pictures": self._pictures_bytes},
+            "compile": self._compiler.status() if self._compiler else {"state": "off"},
             "running": len(self._arrivals) + (engine.running if engine else 0),
             "metrics": engine.counters.as_dict() if engine else {},
         }

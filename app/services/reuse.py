@@ -17,13 +17,17 @@ from app.storage.leases import Lease
 from app.storage.store import Store
 
 FACTS = ("device", "dtype", "torch")  # of the engine, as its status tells them
+NOT_COMPILED = {"state": "off"}
 
 
 def environment(status: Mapping[str, Any], checkpoint: str) -> dict[str, str] | None:
     """What a picture of this checkpoint would say of where it was made, None while the engine does not tell."""
     found = {entry["name"]: entry.get("fingerprint") for entry in status.get("checkpoints", ())}
     facts = {name: status.get(name) for name in FACTS} | {"fingerprint": found.get(checkpoint)}
-    return {name: str(value) for name, value in facts.items()} if all(facts.values()) else None
+    if not all(facts.values()):
+        return None
+    is_eager = status.get("compile", NOT_COMPILED) == NOT_COMPILED
+    return {name: str(value) for name, value in facts.items()} | ({"compiled": "no"} if is_eager else {})
 
 
 def reuse(store: Store, lease: Lease, wanted: Mapping[str, str]) -> str | None:
@@ -37,7 +41,8 @@ def reuse(store: Store, lease: Lease, wanted: Mapping[str, str]) -> str | None:
         rows = images.of_recipe(tx, lease.owner, lease.recipe)
     for row in rows:
         made_in = json.loads(row.environment)
-        if all(made_in.get(name) == value for name, value in wanted.items()) and _says_all(store, row.sha256, lease):
+        told = {"compiled": "no"} | made_in
+        if all(told.get(name) == value for name, value in wanted.items()) and _says_all(store, row.sha256, lease):
             return _publish(store, lease, row, made_in)
     return None
 

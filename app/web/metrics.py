@@ -62,10 +62,14 @@ def _engine_families(engine: dict[str, Any]) -> list[Metric]:
     metrics = engine.get("metrics", {})
     return [
         _gauge("engine_up", "Whether the engine is ready for work.", float(engine.get("state") == "ready")),
+        _state("compile", "How far compiling networks is.", engine.get("compile", {}).get("state", "off")),
         _gauge("unet_rows_per_call", "Rows that shared a U-Net call, on average.", metrics.get("rows_per_call", 0)),
         _counter("unet_rows", "Rows sent through the U-Net.", metrics.get("rows_total", 0)),
         _counter("unet_padding_rows", "Rows asked besides, for equal bits.", metrics.get("padding_total", 0)),
         _counter("unet_calls", "U-Net calls.", metrics.get("calls_total", 0)),
+        _counter(
+            "unet_compiled_calls", "U-Net calls that compiled code answered.", metrics.get("compiled_total", 0)
+        ),
         *_histogram("unet_call_seconds", "Time of a U-Net call with what belongs to it.", metrics, "call_seconds"),
         *_histogram(
             "wait_seconds", "Time from a job's arrival at the engine to its first step.", metrics, "wait_seconds"
@@ -83,6 +87,12 @@ def _histogram(name: str, text: str, metrics: dict[str, Any], key: str) -> list[
     edges = [*map(str, metrics["edges"]), "+Inf"]
     buckets = list(zip(edges, itertools.accumulate(found["counts"]), strict=True))
     return [HistogramMetricFamily(f"{PREFIX}_{name}", text, buckets=buckets, sum_value=found["total"])]
+
+
+def _state(name: str, text: str, state: str) -> Metric:
+    family = GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=["state"])
+    family.add_metric([state], 1.0)
+    return family
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

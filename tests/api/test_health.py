@@ -78,6 +78,8 @@ def test_the_metrics_tell_of_queue_engine_and_requests(alice: TestClient, engine
     assert told["mezzotint_queue_depth status=queued"] == 4
     assert told["mezzotint_unet_rows_total"] == 6
     assert told["mezzotint_unet_rows_per_call"] == 2
+    assert told["mezzotint_unet_compiled_calls_total"] == 0
+    assert told["mezzotint_compile state=off"] == 1
     assert told["mezzotint_unet_padding_rows_total"] == 3
     assert told["mezzotint_unet_call_seconds_bucket le=1.0"] == 4
     assert (told["mezzotint_unet_call_seconds_count"], told["mezzotint_unet_call_seconds_sum"]) == (5, 4.5)

@@ -66,6 +66,7 @@ class FakeBundle:
     name: str = "fake"
     dtype: torch.dtype = torch.float32
     exact_rows: int = 0
+    compiled: Any = None
     fingerprint: str = "fake"
     costs: FakeCosts = field(default_factory=FakeCosts)
     decoding_parts: int = 1

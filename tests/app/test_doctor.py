@@ -38,6 +38,15 @@ def test_it_says_what_torch_has(settings: Settings) -> None:
     assert "float32" in the("device", settings.model_copy(update={"device": "cpu"})).text
 
 
+def test_it_says_whether_networks_are_compiled_and_by_what(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert the("compile", settings).text.startswith("off")
+    compiling = settings.model_copy(update={"compile": True})
+    monkeypatch.setattr("app.engine.compiling.COMPILERS", ("sh",))
+    assert the("compile", compiling).text.startswith("on, by sh; 0 sizes")
+    monkeypatch.setattr("app.engine.compiling.COMPILERS", ("no-such-compiler",))
+    assert the("compile", compiling).state == "warning"
+
+
 def test_a_device_that_is_not_there_is_a_problem(settings: Settings) -> None:
     finding = of("torch", settings.model_copy(update={"device": "mps"}))[-1]
     assert finding.state == "problem"

@@ -90,6 +90,16 @@ def test_another_checkpoint_under_the_same_name_makes_it_again(house: House) -> 
     assert len(house.engine.started) == 2
 
 
+def test_a_picture_of_compiled_networks_is_made_again_by_an_engine_that_compiles_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "compiled", "yes")
+    queue(house.store, "alice", recipe(7))
+    asked = asking(house, "alice", recipe(7))
+    house.while_dispatching(house.until_all_are("done"), asked, house.until_all_are("done"))
+    assert len(house.engine.started) == 2
+
+
 @pytest.mark.parametrize("changes", [{"reuse": False}, {"prompt_in_files": False}])
 def test_it_is_made_again_where_that_is_wanted_or_files_must_not_tell(
     tmp_path: Path, engine: FakeEngine, changes: dict[str, bool]

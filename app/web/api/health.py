@@ -52,7 +52,7 @@ async def metrics(request: Request, store: StoreDep, engine: EngineStatusDep) ->
     counters: Metrics = state.metrics
     text = counters.render(
         queue=await to_thread.run_sync(generate.queue_counts, store),
-        engine={"state": engine.state, "metrics": engine.metrics},
+        engine={"state": engine.state, "metrics": engine.metrics, "compile": engine.details.get("compile", {})},
         leases_lost=state.dispatcher.leases_lost,
         streams=state.streams.count,
     )
