@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them there, as SVG")
-    add_settings(parser, ("checkpoint", "device", "dtype"))
+    add_settings(parser, ("checkpoint", "device", "dtype", "compile", "data"))
     arguments = parser.parse_args(argv)
     unknown = [name for name in arguments.part if name not in (*PARTS, ALL)]
     if unknown:

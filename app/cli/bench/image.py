@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.bench.clients import Wish
 from app.cli.bench.figure import Figure
-from app.cli.bench.measure import in_turns, loaded, ratios, spread_figure, timed
+from app.cli.bench.measure import in_turns, loaded, ratios, resident_bytes, spread_figure, timed
 from app.services.catalogue import Catalogue
 from app.services.request import JobRequest
 from app.settings import Settings
@@ -24,6 +25,7 @@ PROMPT = "a lake"
 RUNS = 5
 ROUNDS = 6
 WANTED = 0.6
+LOOK_SECONDS = 0.2
 MAX_DIFFERENCE = 2  # of 255 levels: more is another picture
 
 
@@ -39,10 +41,15 @@ def measure(settings: Settings) -> Iterator[Figure]:
     what = f"{recipe.width} x {recipe.height}, {recipe.steps} steps, guidance {recipe.guidance_scale:g}"
     yield spread_figure(f"{what}, median", later, "s")
     yield Figure("the first one", first, "s")
-    yield from _beside_diffusers(bundle, recipe, catalogue.default, settings)
+    compiled = None
+    if settings.compile:
+        compiled = yield from with_libraries(bundle, Path(catalogue.default.path), recipe, settings)
+    yield from _beside_diffusers(bundle, compiled, recipe, catalogue.default, settings)
 
 
-def _beside_diffusers(bundle: Bundle, recipe: Recipe, facts: CheckpointFacts, settings: Settings) -> Iterator[Figure]:
+def _beside_diffusers(
+    bundle: Bundle, compiled: Bundle | None, recipe: Recipe, facts: CheckpointFacts, settings: Settings
+) -> Iterator[Figure]:
     try:
         from app.cli.bench.locked import LockedDiffusers
 
@@ -51,17 +58,58 @@ def _beside_diffusers(bundle: Bundle, recipe: Recipe, facts: CheckpointFacts, se
         raise RuntimeError(f"diffusers, which the tests bring, cannot be asked for the same: {error}") from error
     prompts = list(islice(cycle(facts.examples or [PROMPT]), ROUNDS + 1))
     wishes = [_wish(recipe, prompt, seed) for seed, prompt in enumerate(prompts)]
-    ours = [_ours(bundle, recipe.model_copy(update={"seed": wish.seed, "prompt": wish.prompt})) for wish in wishes]
-    difference = max(abs(mine - other) for mine, other in zip(ours[0](), theirs.picture(wishes[0]), strict=True))
+    ours, quick = (_all_of(each, recipe, wishes) for each in (bundle, compiled or bundle))
+    difference = _apart(ours[0](), theirs.picture(wishes[0]))
     if difference > MAX_DIFFERENCE:
         raise RuntimeError(f"the pictures differ by {difference} of 255 levels: no timing counts")
     yield Figure("largest difference from diffusers' picture", difference, "of 255", at_most=MAX_DIFFERENCE)
-    mine, others = iter(ours[1:]), iter(wishes[1:])
-    sides = {"ours": lambda: next(mine)(), "diffusers": lambda: theirs.picture(next(others))}
+    mine, fast, others = iter(ours[1:]), iter(quick[1:]), iter(wishes[1:])
+    sides: dict[str, Callable[[], object]] = {
+        "ours": lambda: next(mine)(),
+        "diffusers": lambda: theirs.picture(next(others)),
+    }
+    if compiled is not None:
+        yield Figure("largest difference of the compiled picture from ours", _apart(ours[0](), quick[0]()), "of 255")
+        sides["ours compiled"] = lambda: next(fast)()
     timings = in_turns(sides, rounds=ROUNDS, warm=False)
     for side, timing in timings.items():
         yield timing.figure(f"the same picture, {side}")
     yield from ratios("one picture, ours / diffusers eager", timings["ours"], timings["diffusers"], at_most=WANTED)
+    if compiled is not None:
+        quickest = timings["ours compiled"]
+        yield from ratios("one picture, compiled / ours", quickest, timings["ours"])
+        yield from ratios("one picture, compiled / diffusers eager", quickest, timings["diffusers"], at_most=WANTED)
+
+
+def with_libraries(
+    bundle: Bundle, path: Path, recipe: Recipe, settings: Settings
+) -> Generator[Figure, None, Bundle | None]:
+    """The same bundle with its U-Net compiled for one picture at a time; minutes, where that was not done before."""
+    from app.engine.compiling import Compiler
+
+    began, memory = time.perf_counter(), resident_bytes()
+    compiler = Compiler(settings.libraries)
+    compiling = replace(bundle, compiled=compiler.compiled(bundle, path))
+    if compiling.compiled is None:
+        return None
+    _ours(compiling, recipe)()
+    while not compiling.compiled.bytes:
+        if compiler.status()["state"] == "failed":
+            raise RuntimeError(f"it cannot be compiled: {compiler.status()['reason']}")
+        time.sleep(LOOK_SECONDS)
+    yield Figure("until the compiled U-Net is ready", time.perf_counter() - began, "s")
+    yield Figure("its library", compiling.compiled.bytes / 2**20, "MiB")
+    _ours(compiling, recipe)()
+    yield Figure("memory that it takes", (resident_bytes() - memory) / 2**20, "MiB")
+    return compiling
+
+
+def _all_of(bundle: Bundle, recipe: Recipe, wishes: Sequence[Wish]) -> list[Callable[[], bytes]]:
+    return [_ours(bundle, recipe.model_copy(update={"seed": wish.seed, "prompt": wish.prompt})) for wish in wishes]
+
+
+def _apart(one: bytes, other: bytes) -> int:
+    return max(abs(mine - others) for mine, others in zip(one, other, strict=True))
 
 
 def _wish(recipe: Recipe, prompt: str, seed: int) -> Wish:
