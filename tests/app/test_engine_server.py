@@ -239,30 +239,18 @@ def test_the_socket_is_for_this_user_alone(engine: RunningEngine) -> None:
     assert address(engine.client.socket).stat().st_mode & 0o077 == 0
 
 
-def test_a_bad_default_checkpoint_is_reported_and_the_engine_lives(folder: Path) -> None:
+def test_a_bad_default_checkpoint_is_reported_and_the_engine_lives_until_it_is_told_to_end(folder: Path) -> None:
     engine = start(folder, "--checkpoint", str(folder / "nothing"))
     try:
         run(until(lambda: engine.is_state("failed")))
         status = run(engine.client.status())
         assert status["error"] == "nothing is not there; put it back, or name another one"
         assert engine.process.poll() is None
+        engine.process.send_signal(signal.SIGTERM)
+        assert engine.process.wait(15) == 0
+        assert not engine.client.socket.exists()
     finally:
         end(engine)
-
-
-def test_sigterm_ends_it_quickly_and_removes_the_socket(folder: Path) -> None:
-    engine = start(folder)
-    engine.process.send_signal(signal.SIGTERM)
-    assert engine.process.wait(15) == 0
-    assert not engine.client.socket.exists()
-    end(engine)
-
-
-def test_the_end_of_standard_input_ends_it(folder: Path) -> None:
-    engine = start(folder)
-    assert engine.process.stdin is not None
-    engine.process.stdin.close()
-    assert engine.process.wait(15) == 0
 
 
 def test_a_new_engine_takes_over_the_socket_and_the_old_one_leaves_it_alone(folder: Path) -> None:
@@ -278,16 +266,12 @@ def test_a_new_engine_takes_over_the_socket_and_the_old_one_leaves_it_alone(fold
         old.process.terminate()
         assert old.process.wait(15) == 0
         assert run(new.client.status())["state"] in ("loading", "ready", "failed")
+        assert new.process.stdin is not None
+        new.process.stdin.close()
+        assert new.process.wait(15) == 0, "the end of standard input ends it"
     finally:
         end(old)
         end(new)
-
-
-def test_an_engine_whose_socket_is_gone_ends(folder: Path) -> None:
-    engine = start(folder)
-    engine.client.socket.unlink()
-    assert engine.process.wait(30) == 0
-    end(engine)
 
 
 def test_a_path_too_long_for_a_socket_gets_a_private_one(tmp_path: Path) -> None:
@@ -297,3 +281,9 @@ def test_a_path_too_long_for_a_socket_gets_a_private_one(tmp_path: Path) -> None
     assert address(deep).parent.stat().st_mode & 0o077 == 0
     assert address(deep) != address(deep.with_name("other.sock"))
     assert address(Path("/short/engine.sock")) == Path("/short/engine.sock")
+
+
+def test_an_engine_whose_socket_is_gone_ends(engine: RunningEngine) -> None:
+    """The one of all these tests, which therefore need it before."""
+    engine.client.socket.unlink()
+    assert engine.process.wait(30) == 0

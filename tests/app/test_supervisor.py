@@ -143,19 +143,6 @@ def listening(path: Path) -> Iterator[None]:
         yield
 
 
-def test_a_killed_engine_comes_back_and_answers(data: Path) -> None:
-    async def scenario() -> None:
-        async with Supervisor(Settings(data=data, checkpoint=str(data / "nothing"))) as supervisor:
-            client = EngineClient(supervisor.socket)
-            await answers(client)
-            assert supervisor.pid is not None
-            os.kill(supervisor.pid, signal.SIGKILL)
-            await until(lambda: supervisor.restarts == 1)
-            await answers(client)
-
-    run(scenario())
-
-
 async def answers(client: EngineClient) -> None:
     async with asyncio.timeout(PATIENCE):
         while True:
