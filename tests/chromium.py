@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
@@ -27,20 +27,36 @@ AXE_RUN = """(options) => axe.run(document, options).then(({ violations }) => vi
 ))"""
 
 
-@contextmanager
-def launched() -> Iterator[Browser]:
-    """A browser while the `with` block runs; while it does, an event loop is there that `asyncio.run` would mind.
+class Shared:
+    """One browser for all tests that want one, started for the first of them.
 
-    Where there is none, tests are skipped, or fail if `REQUIRE_BROWSER` is set.
+    While it is open an event loop is there that `asyncio.run` would mind, so `tests/conftest.py` closes it before the
+    next test that is none of `BROWSER_TESTS`.
     """
-    path = find_browser()
-    if path is None:
-        reason = "there is no Chromium on this machine; install one, or name it in MEZZOTINT_BROWSER"
-        pytest.fail(reason) if os.environ.get("REQUIRE_BROWSER", "") not in ("", "0") else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._browser: Browser | None = None
+
+    def get(self) -> Browser:
+        """Return the browser. Where there is none, tests are skipped, or fail if `REQUIRE_BROWSER` is set."""
+        if self._browser is None:
+            path = find_browser()
+            if path is None:
+                reason = "there is no Chromium on this machine; install one, or name it in MEZZOTINT_BROWSER"
+                pytest.fail(reason) if os.environ.get("REQUIRE_BROWSER", "") not in ("", "0") else pytest.skip(reason)
+            playwright = self._open.enter_context(sync_playwright())
+            self._browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+            self._open.callback(self._browser.close)
+        return self._browser
+
+    def close(self) -> None:
+        """End it, if it was started."""
+        self._browser = None
+        self._open.close()
+
+
+shared = Shared()
 
 
 def violations(page: Page, only: Sequence[str] | None = None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ PROCESS_TESTS = (
     *("tests/e2e/", "tests/app/test_engine_server.py"),
     *("tests/app/test_supervisor.py", "tests/app/test_dispatch_kills.py"),
 )
-# Tests in a browser that is started once for all of them.
+# Tests in a browser that is started once for all of them, and is for those of `tests/e2e` as well.
+BROWSER = "browser"
 BROWSER_TESTS = (
     *("tests/pages/test_canvas_candidates.py", "tests/pages/test_canvas_drawing.py"),
     *("tests/pages/test_canvas_fingers.py", "tests/pages/test_canvas_modules.py"),
@@ -80,7 +82,7 @@ LONG_TESTS = (  # those that take 5 s or more, the longest first
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of types
-    """Keep the tests of a file in one worker, as all that share processes or diffusers; those first."""
+    """Keep the tests of a file in one worker, as all that share processes, diffusers or a browser; those first."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _group(nodeid.partition("::")[0])
@@ -113,13 +115,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _turn(item.nodeid.partition("::")[0]))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Close the browser that tests share after the last of those that follow each other."""
+    if nextitem is None or not nextitem.nodeid.startswith((*BROWSER_TESTS, "tests/e2e/")):
+        chromium = sys.modules.get("tests.chromium")
+        if chromium is not None:
+            chromium.shared.close()
+
+
 def _turn(path: str) -> int:
     starts: tuple[str | tuple[str, ...], ...] = (PROCESS_TESTS, ORACLE_TESTS, BROWSER_TESTS, *LONG_TESTS)
     return next((place for place, start in enumerate(starts) if path.startswith(start)), len(starts))
 
 
 def _group(path: str) -> str:
-    groups = {PROCESSES: PROCESS_TESTS, ORACLE: ORACLE_TESTS}
+    groups = {PROCESSES: PROCESS_TESTS, ORACLE: ORACLE_TESTS, BROWSER: BROWSER_TESTS}
     return next((name for name, starts in groups.items() if path.startswith(starts)), path)
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from app.cli.local_server import LocalServer, post, wait
 from app.settings import Settings
-from tests.chromium import launched
+from tests.chromium import shared
 
 PATIENCE_MS = 60_000
 DESKTOP = {"width": 1440, "height": 900}
@@ -37,10 +37,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> I
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def browser() -> Browser:
     expect.set_options(timeout=PATIENCE_MS)
-    with launched() as browser:
-        yield browser
+    return shared.get()
 
 
 @pytest.fixture(scope="package")

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from app.settings import Settings
 from tests.api.conftest import alice, app, bare_checkpoint, build, charlie, decode_once, engine, live, look_once
 from tests.app.storing import migrated
-from tests.chromium import launched
+from tests.chromium import shared
 from tests.pages.easel import easel, stand
 
 __all__ = ["alice", "app", "bare_checkpoint", "build", "charlie", "decode_once", "easel", "engine", "live", "stand"]
@@ -40,10 +40,9 @@ def settings(tmp_path: Path, wordy_checkpoint: Path) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One real browser for the tests of a file; closed after it, since it holds an event loop."""
-    with launched() as browser:
-        yield browser
+def chromium() -> Browser:
+    """The real browser that tests share."""
+    return shared.get()
 
 
 @pytest.fixture
