@@ -60,7 +60,8 @@ class Compiled:
     """
 
     def __init__(self, want: Callable[[Compiled, Form, int], None], fail: Callable[[Form, Exception], None]) -> None:
-        self.answered = 0
+        self.answered = 0  # calls
+        self.padding = 0  # rows of them that nobody asked for
         self._want, self._fail = want, fail
         self._asked: Counter[Form] = Counter()
         self._libraries: dict[Form, Library | None] = {}
@@ -88,6 +89,7 @@ class Compiled:
             self._fail(form, error)
             return None
         self.answered += 1
+        self.padding += form.rows - memory.shape[0]
         return found[: memory.shape[0]]
 
     @property

@@ -64,7 +64,9 @@ class Compiler:
         """Return what has the libraries of this bundle's U-Net, None where no call of it would ask for one."""
         from models.compiled import Compiled, obstacle
 
-        if reason := obstacle(bundle.unet, bundle.device, bundle.dtype):
+        reason = obstacle(bundle.unet, bundle.device, bundle.dtype)
+        if bundle.exact_rows or reason is not None:
+            reason = reason or "with --batch-rows-exact bits must not depend on when something was compiled"
             log.info("a checkpoint is not compiled", checkpoint=bundle.name, reason=reason)
             return None
         fingerprint = bundle.fingerprint  # alone: whoever asks must not hold the networks

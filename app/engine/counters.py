@@ -25,7 +25,7 @@ class Histogram:
 class Counters:
     """A step is one U-Net answer to one task; a wait is from a task's arrival to the call of its first step.
 
-    Padding are rows that were asked besides, for the sake of equal bits. Steps are timed by call.
+    Padding are rows that were asked besides, for equal bits or to fill up what was compiled. Steps are timed by call.
     """
 
     rows_total: int = 0

@@ -148,13 +148,14 @@ class Engine:
             for task in tasks:
                 self._decode(task)
             return
-        began, before = self._clock(), _compiled_calls(tasks)
+        began, before = self._clock(), _compiled(tasks)
         try:
             replies = self._ask(tasks)
         except Exception as error:
             self._recover(tasks, error)
             return
-        self._count(tasks, began, compiled=_compiled_calls(tasks) - before)
+        answered, filled = (now - then for now, then in zip(_compiled(tasks), before, strict=True))
+        self._count(tasks, began, compiled=answered, filled=filled)
         for task, reply in zip(tasks, replies, strict=True):
             self._advance(task, reply)
 
@@ -193,12 +194,12 @@ class Engine:
         for first in range(0, len(tasks), size):
             self._answer(tasks[first : first + size])
 
-    def _count(self, tasks: Sequence[Task], began: float, *, compiled: int) -> None:
+    def _count(self, tasks: Sequence[Task], began: float, *, compiled: int, filled: int) -> None:
         calls = [task.call for task in tasks if isinstance(task.call, Predict)]
         if not calls or tasks[0].bundle is None:
             return
         rows = sum(call.rows for call in calls)
-        padding = tasks[0].bundle.asked_rows(calls) - rows
+        padding = tasks[0].bundle.asked_rows(calls) - rows + filled
         self.counters.count_call(rows=rows, padding=padding, tasks=len(tasks), seconds=self._clock() - began)
         self.counters.compiled_total += compiled
         for task in tasks:
@@ -257,9 +258,10 @@ class Engine:
             task.is_cancelled = True
 
 
-def _compiled_calls(tasks: Sequence[Task]) -> int:
+def _compiled(tasks: Sequence[Task]) -> tuple[int, int]:
+    """Calls that compiled networks have answered so far, and the rows that filled these up."""
     compiled = tasks[0].bundle.compiled if tasks[0].bundle else None
-    return compiled.answered if compiled else 0
+    return (compiled.answered, compiled.padding) if compiled else (0, 0)
 
 
 def _free_memory() -> None:

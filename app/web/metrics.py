@@ -65,11 +65,11 @@ def _engine_families(engine: dict[str, Any]) -> list[Metric]:
         _state("compile", "How far compiling networks is.", engine.get("compile", {}).get("state", "off")),
         _gauge("unet_rows_per_call", "Rows that shared a U-Net call, on average.", metrics.get("rows_per_call", 0)),
         _counter("unet_rows", "Rows sent through the U-Net.", metrics.get("rows_total", 0)),
-        _counter("unet_padding_rows", "Rows asked besides, for equal bits.", metrics.get("padding_total", 0)),
-        _counter("unet_calls", "U-Net calls.", metrics.get("calls_total", 0)),
         _counter(
-            "unet_compiled_calls", "U-Net calls that compiled code answered.", metrics.get("compiled_total", 0)
+            "unet_padding_rows", "Rows asked besides, as equal bits or libraries need.", metrics.get("padding_total", 0)
         ),
+        _counter("unet_calls", "U-Net calls.", metrics.get("calls_total", 0)),
+        _counter("unet_compiled_calls", "U-Net calls that compiled code answered.", metrics.get("compiled_total", 0)),
         *_histogram("unet_call_seconds", "Time of a U-Net call with what belongs to it.", metrics, "call_seconds"),
         *_histogram(
             "wait_seconds", "Time from a job's arrival at the engine to its first step.", metrics, "wait_seconds"

@@ -17,6 +17,8 @@ from app.engine.environment import environment
 from app.engine.server import _parser
 from app.engine.task import Finished
 from app.settings import Settings
+from app.web import templating
+from app.web.pages import patterns
 from models import compiled as libraries
 from models.bundle import Bundle
 from models.compiled import Compiled
@@ -30,7 +32,7 @@ class Small:
 
     name, fingerprint = "small", "f" * 64
     unet = torch.nn.Linear(2, 2)
-    device, dtype = torch.device("cpu"), torch.float32
+    device, dtype, exact_rows = torch.device("cpu"), torch.float32, 0
 
 
 class Library:
@@ -160,15 +162,21 @@ def test_the_last_words_of_the_compiling_process_are_the_reason(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_bits_are_promised_nothing_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Small, "exact_rows", 4)
+    assert Shop(tmp_path).compiled(cast(Bundle, Small()), Path("nowhere")) is None
+
+
 class Counted:
     """What a bundle counts of compiled calls: it answers all from `after` calls on."""
 
     def __init__(self, after: int) -> None:
-        self.answered, self._after, self._calls = 0, after, 0
+        self.answered, self.padding, self._after, self._calls = 0, 0, after, 0
 
     def note(self, _calls: object) -> None:
         self._calls += 1
         self.answered += self._calls > self._after
+        self.padding = 3 * self.answered
 
 
 @pytest.mark.parametrize(("after", "told"), [(0, "yes"), (3, "partly"), (100, None)])
@@ -181,6 +189,14 @@ def test_a_picture_says_whether_compiled_networks_made_it(after: int, told: str 
     assert isinstance(heard.last, Finished)
     assert environment(cast(Bundle, bundle), heard.last.compiled).get("compiled") == told
     assert engine.counters.compiled_total == max(0, 4 - after)
+    assert engine.counters.padding_total == 3 * engine.counters.compiled_total
+
+
+@pytest.mark.parametrize(("compiled", "said"), [({}, "cpu, float32<"), ({"compiled": "partly"}, "compiled in part<")])
+def test_the_page_of_a_picture_says_it_too(compiled: dict[str, str], said: str) -> None:
+    template = templating.environment().get_template("_recipe.html")
+    about = {"device": "cpu", "dtype": "float32", **compiled}
+    assert said in template.render(recipe=patterns.RECIPE, environment=about, title="small")
 
 
 @pytest.mark.parametrize("flags", [[], ["--libraries", "somewhere"]])

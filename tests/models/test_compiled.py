@@ -102,7 +102,7 @@ def test_what_is_ready_answers_from_the_next_call_on_and_is_filled_up(bundle: Bu
     for one, other in zip(before, compiling.answer(calls(bundle, rows)), strict=True):
         assert relative_error(other, one) <= TOLERANCE
     assert library.rows == [asked]
-    assert desk.compiled.answered == 1
+    assert (desk.compiled.answered, desk.compiled.padding) == (1, asked - rows)
 
 
 @pytest.mark.parametrize("rows", [3, 9, 33])
@@ -125,16 +125,6 @@ def test_pictures_that_tile_are_left_to_the_networks(bundle: Bundle) -> None:
     desk.compiled.take(form(bundle, 2), Failing(bundle))
     replace(bundle, compiled=desk.compiled).answer([replace(call, tiling=True) for call in calls(bundle, 2)])
     assert (desk.failed, desk.wanted) == ([], [])
-
-
-def test_with_exact_rows_a_library_is_asked_for_as_many_and_no_bit_depends_on_company(bundle: Bundle) -> None:
-    desk, library = Desk(), Networks(bundle)
-    desk.compiled.take(form(bundle, 4), library)
-    compiling = replace(bundle, compiled=desk.compiled, exact_rows=4)
-    asked = calls(bundle, 4)
-    together = compiling.answer(asked)
-    assert all(torch.equal(compiling.answer([call])[0], found) for call, found in zip(asked, together, strict=True))
-    assert library.rows == [4, 4, 4]
 
 
 def test_libraries_count_in_memory_and_leave_with_their_bundle(bundle: Bundle) -> None:
