@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import httpx2
 import pytest
 from PIL import Image
 
-from app.cli import generate
-from app.cli.local_server import POLL_SECONDS, LocalServer, children, post, wait
+from app.cli import generate, local_server
+from app.cli.local_server import LocalServer, children, post, wait
 from models.pixels import pixel_sha256
 from tests.api.picturing import file, mask
 
@@ -52,12 +53,20 @@ def hashes(jobs: list[dict[str, Any]]) -> list[str]:
 def wait_for_four_at_work(client: httpx2.Client, ids: list[str]) -> None:
     wait(client, ids[:4], until=("running",))
     while any(client.get(f"/api/jobs/{name}").json()["step"] < 2 for name in ids[:4]):
-        time.sleep(POLL_SECONDS)
+        time.sleep(local_server.POLL_SECONDS)
 
 
 def images(client: httpx2.Client) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = client.get("/api/images").raise_for_status().json()["images"]
     return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def patience() -> Iterator[None]:
+    """Ask less often: over a minute of waiting, asking takes more of the processor than the pictures do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_server, "POLL_SECONDS", 0.1)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from models.bundle import Bundle
+from models.checkpoint.loading import load
 from tests.reference.oracle import KINDS, Kind, write_checkpoint
 
 
@@ -15,6 +18,12 @@ def each_checkpoint(request: pytest.FixtureRequest, checkpoint_of: Callable[[str
     """Every kind of checkpoint in turn; tests must not change the files."""
     kind: Kind = request.param
     return checkpoint_of(kind.name)
+
+
+@pytest.fixture(scope="session")
+def loaded() -> Callable[[Path], Bundle]:
+    """The bundle of a checkpoint that tests share, loaded once in float32; tests must not change it."""
+    return cache(load)
 
 
 @pytest.fixture(scope="session")

@@ -21,12 +21,13 @@ from models.text import Tokenizer
 from tests.reference.oracle import relative_error
 
 TOLERANCE = 1e-5  # relative L2, float32
+Loaded = Callable[[Path], Bundle]
 PROMPTS = ("a photo of a cat", "", "snowy mountains at sunset")
 
 
 @pytest.fixture(scope="module")
-def bundle(checkpoint_of: Callable[[str], Path]) -> Bundle:
-    return load(checkpoint_of("sd1"))
+def bundle(checkpoint_of: Callable[[str], Path], loaded: Loaded) -> Bundle:
+    return loaded(checkpoint_of("sd1"))
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +52,19 @@ def unet_of(path: Path) -> Any:
 
 
 @torch.no_grad()
-def test_it_encodes_as_transformers_does(each_checkpoint: Path) -> None:
+def test_it_encodes_as_transformers_does(each_checkpoint: Path, loaded: Loaded) -> None:
     from transformers.models.clip.modeling_clip import CLIPTextModel
 
     theirs = CLIPTextModel.from_pretrained(each_checkpoint / "text_encoder")
     pad = 0 if "sd2" in each_checkpoint.name else 49407
     wanted = theirs(torch.tensor(Tokenizer(pad=pad)(PROMPTS))).last_hidden_state
-    found = torch.stack(load(each_checkpoint).answer([Encode(prompt) for prompt in PROMPTS]))
+    found = torch.stack(loaded(each_checkpoint).answer([Encode(prompt) for prompt in PROMPTS]))
     assert relative_error(found, wanted) <= TOLERANCE
 
 
 @torch.no_grad()
-def test_it_predicts_as_diffusers_does(each_checkpoint: Path) -> None:
-    bundle, theirs = load(each_checkpoint), unet_of(each_checkpoint)
+def test_it_predicts_as_diffusers_does(each_checkpoint: Path, loaded: Loaded) -> None:
+    bundle, theirs = loaded(each_checkpoint), unet_of(each_checkpoint)
     generator = torch.Generator().manual_seed(2)
     sample = torch.randn(1, 4, 7, 9, generator=generator)
     extra = torch.randn(1, 5, 7, 9, generator=generator) if "inpainting" in each_checkpoint.name else None
@@ -75,12 +76,12 @@ def test_it_predicts_as_diffusers_does(each_checkpoint: Path) -> None:
 
 
 @torch.no_grad()
-def test_it_decodes_as_diffusers_does(each_checkpoint: Path) -> None:
+def test_it_decodes_as_diffusers_does(each_checkpoint: Path, loaded: Loaded) -> None:
     from diffusers import AutoencoderKL
 
     theirs = AutoencoderKL.from_pretrained(each_checkpoint / "vae").eval()
     latents = torch.randn(1, 4, 5, 8, generator=torch.Generator().manual_seed(3))
-    (found,) = load(each_checkpoint).answer([Decode(latents)])
+    (found,) = loaded(each_checkpoint).answer([Decode(latents)])
     assert relative_error(found, theirs.decode(latents / theirs.config.scaling_factor).sample) <= TOLERANCE
 
 

@@ -6,6 +6,7 @@ diffusers draws the encoded image from its distribution where we take the mean, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from torch import Tensor
 
 from models.bundle import Bundle
 from models.calls import Encode
-from models.checkpoint.loading import load
 from models.edit import Edit
 from models.inpaint import Work, repaint
 from models.jobs import img2img
@@ -29,6 +29,7 @@ from models.torchvision_guard import declare_missing_operators
 LEVELS = 2  # of 255, in any channel of any pixel
 WIDTH, HEIGHT = 64, 72
 NAME = "0" * 64
+Loaded = Callable[[Path], Bundle]
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +52,19 @@ def levels_of(image: Image.Image) -> Tensor:
 
 
 def recipe(strength: float, guidance_scale: float = 5.0) -> Recipe:
-    fields = {"prompt": "a cabin", "negative_prompt": "fog", "steps": 10, "guidance_scale": guidance_scale, "seed": 5}
+    fields = {"prompt": "a cabin", "negative_prompt": "fog", "steps": 6, "guidance_scale": guidance_scale, "seed": 5}
     return Recipe.model_validate(
         {**fields, "width": WIDTH, "height": HEIGHT, "edit": {"image": NAME, "mask": NAME, "strength": strength}}
     )
+
+
+@cache
+def networks(folder: Path) -> tuple[Any, Any]:
+    """diffusers' autoencoder and U-Net of a folder."""
+    import diffusers
+
+    vae = diffusers.AutoencoderKL.from_pretrained(folder / "vae")
+    return vae, diffusers.UNet2DConditionModel.from_pretrained(folder / "unet")
 
 
 def by_diffusers(kind: str, folder: Path, wanted: Recipe, bundle: Bundle, **pictures: Image.Image) -> np.ndarray:
@@ -63,9 +73,10 @@ def by_diffusers(kind: str, folder: Path, wanted: Recipe, bundle: Bundle, **pict
     import diffusers
     from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
+    vae, unet = networks(folder)
     pipeline = getattr(diffusers, kind)(
-        vae=diffusers.AutoencoderKL.from_pretrained(folder / "vae"),
-        unet=diffusers.UNet2DConditionModel.from_pretrained(folder / "unet"),
+        vae=vae,
+        unet=unet,
         text_encoder=None,
         tokenizer=None,
         scheduler=diffusers.DDIMScheduler.from_pretrained(folder / "scheduler"),
@@ -99,10 +110,10 @@ def levels(pixels: Tensor) -> np.ndarray:
 @pytest.mark.parametrize("strength", [0.35, 1.0])
 @pytest.mark.parametrize("kind", ["sd1", "sd2-v"])
 def test_image_to_image_is_that_of_diffusers(
-    checkpoint_of: Callable[[str], Path], picture: Image.Image, kind: str, strength: float
+    checkpoint_of: Callable[[str], Path], loaded: Loaded, picture: Image.Image, kind: str, strength: float
 ) -> None:
     folder, wanted = checkpoint_of(kind), recipe(strength)
-    bundle = load(folder)
+    bundle = loaded(folder)
 
     ours = levels(run(img2img(wanted, bundle, from_rgb(levels_of(picture)), strength), bundle))
     theirs = by_diffusers("StableDiffusionImg2ImgPipeline", folder, wanted, bundle, image=picture)
@@ -114,10 +125,15 @@ def test_image_to_image_is_that_of_diffusers(
 @pytest.mark.parametrize("strength", [0.65, 1.0])
 @pytest.mark.parametrize("kind", ["sd1", "sd2-v", "sd1-inpainting", "sd2-inpainting"])
 def test_inpainting_is_that_of_diffusers_before_the_pixels_are_put_back(
-    checkpoint_of: Callable[[str], Path], picture: Image.Image, mask: Image.Image, kind: str, strength: float
+    checkpoint_of: Callable[[str], Path],
+    loaded: Loaded,
+    picture: Image.Image,
+    mask: Image.Image,
+    kind: str,
+    strength: float,
 ) -> None:
     folder, wanted = checkpoint_of(kind), recipe(strength)
-    bundle = load(folder)
+    bundle = loaded(folder)
     pixels = from_rgb(levels_of(picture))
     white = levels_of(mask)[:, :, :1].permute(2, 0, 1)[None] / 255
     edit = wanted.edit or Edit(image=NAME)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import pytest
@@ -32,8 +34,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }
 
 
-def pair(**config: Any) -> tuple[UNet, Any]:
-    theirs = make_unet(**config)
+@cache
+def pair(name: str) -> tuple[UNet, Any]:
+    """Our network and diffusers', with equal weights. They are made once, and tests must not change them."""
+    theirs = make_unet(**CONFIGS[name])
     ours = UNet(UNetConfig.from_dict(dict(theirs.config))).eval()
     ours.load_state_dict(theirs.state_dict())
     return ours, theirs
@@ -48,7 +52,7 @@ def inputs(channels: int, height: int = 8, width: int = 8) -> tuple[Tensor, Tens
 @pytest.mark.parametrize("name", CONFIGS)
 @torch.no_grad()
 def test_it_predicts_what_diffusers_predicts(name: str) -> None:
-    ours, theirs = pair(**CONFIGS[name])
+    ours, theirs = pair(name)
     sample, timestep, context = inputs(theirs.config.in_channels)
     prediction = ours(sample, timestep, context)
     assert relative_error(prediction, theirs(sample, timestep, context).sample) <= TOLERANCE
@@ -57,7 +61,7 @@ def test_it_predicts_what_diffusers_predicts(name: str) -> None:
 @pytest.mark.parametrize(("height", "width"), [(7, 9), (13, 8), (5, 5), (1, 3), (12, 10)])
 @torch.no_grad()
 def test_it_takes_latents_of_odd_sizes(height: int, width: int) -> None:
-    ours, theirs = pair(**SD1)
+    ours, theirs = pair("sd1")
     sample, timestep, context = inputs(4, height, width)
     prediction = ours(sample, timestep, context)
     assert prediction.shape == sample.shape
@@ -66,8 +70,7 @@ def test_it_takes_latents_of_odd_sizes(height: int, width: int) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_its_keys_are_those_of_diffusers(name: str) -> None:
-    theirs = make_unet(**CONFIGS[name])
-    ours = UNet(UNetConfig.from_dict(dict(theirs.config)))
+    ours, theirs = pair(name)
     assert {key: value.shape for key, value in ours.state_dict().items()} == {
         key: value.shape for key, value in theirs.state_dict().items()
     }
@@ -75,7 +78,7 @@ def test_its_keys_are_those_of_diffusers(name: str) -> None:
 
 @torch.no_grad()
 def test_it_does_not_depend_on_the_layout_of_memory() -> None:
-    ours, _ = pair(**SD2)
+    ours = deepcopy(pair("sd2")[0])
     sample, timestep, context = inputs(4)
     plain = ours(sample, timestep, context)
     ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -83,7 +86,7 @@ def test_it_does_not_depend_on_the_layout_of_memory() -> None:
 
 
 def test_every_parameter_can_be_trained() -> None:
-    ours, _ = pair(**SD1)
+    ours = deepcopy(pair("sd1")[0])
     ours.train()(*inputs(4)).square().mean().backward()
     still = [name for name, parameter in ours.named_parameters() if parameter.grad is None or not parameter.grad.any()]
     assert still == []
