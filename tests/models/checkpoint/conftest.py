@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from models.bundle import Bundle
 from tests.reference.families import FAMILIES, Family, write_folder, write_single_file
 
 Written = Callable[[Family, str], Path]
+Loaded = Callable[[Path], Bundle]
 
 
 def family(name: str) -> Family:

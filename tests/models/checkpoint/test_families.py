@@ -16,12 +16,11 @@ from torch import Tensor
 from models.bundle import Bundle
 from models.calls import Decode, Encode, EncodeImage, Predict
 from models.checkpoint.facts import inspect
-from models.checkpoint.loading import load
 from models.jobs import txt2img
 from models.pixels import to_rgb_bytes
 from models.recipe import Recipe, Sampler
 from models.run import run
-from tests.models.checkpoint.conftest import Written, family
+from tests.models.checkpoint.conftest import Loaded, Written, family
 from tests.reference.families import FAMILIES, SIDE, Family, networks, original
 from tests.reference.oracle import relative_error
 
@@ -36,17 +35,9 @@ each_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
 
 @pytest.fixture(scope="module")
-def bundle_of(written: Written) -> Callable[[Family, str], Bundle]:
+def bundle_of(written: Written, loaded: Loaded) -> Callable[[Family, str], Bundle]:
     """The bundle of a family in a layout, loaded once."""
-    loaded: dict[tuple[str, str], Bundle] = {}
-
-    def bundle(kind: Family, layout: str) -> Bundle:
-        key = (kind.name, layout)
-        if key not in loaded:
-            loaded[key] = load(written(kind, layout))
-        return loaded[key]
-
-    return bundle
+    return lambda kind, layout: loaded(written(kind, layout))
 
 
 def random(*shape: int) -> Tensor:

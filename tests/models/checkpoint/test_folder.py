@@ -19,6 +19,7 @@ from models.calls import Decode, Encode
 from models.checkpoint.facts import TEXT_WEIGHTS, UNET_WEIGHTS, VAE_WEIGHTS, CheckpointError, inspect
 from models.checkpoint.loading import load
 from models.text import BOS, EOS
+from tests.models.checkpoint.conftest import Loaded
 from tests.reference.oracle import make_text_encoder
 
 CheckpointOf = Callable[[str], Path]
@@ -116,7 +117,7 @@ def test_the_bundle_knows_its_shapes_and_its_fingerprint(checkpoint_of: Checkpoi
     assert bundle.preview_factors is None
 
 
-def test_text_encoders_of_2022_load_alike(copied: Path, checkpoint_of: CheckpointOf) -> None:
+def test_text_encoders_of_2022_load_alike(copied: Path, checkpoint_of: CheckpointOf, loaded: Loaded) -> None:
     rewrite(
         copied / TEXT_WEIGHTS,
         lambda state: (
@@ -125,10 +126,10 @@ def test_text_encoders_of_2022_load_alike(copied: Path, checkpoint_of: Checkpoin
         ),
     )
     question = [Encode("a photo of a cat")]
-    assert torch.equal(load(copied).answer(question)[0], load(checkpoint_of("sd1")).answer(question)[0])
+    assert torch.equal(load(copied).answer(question)[0], loaded(checkpoint_of("sd1")).answer(question)[0])
 
 
-def test_autoencoders_of_2022_load_alike(copied: Path, checkpoint_of: CheckpointOf) -> None:
+def test_autoencoders_of_2022_load_alike(copied: Path, checkpoint_of: CheckpointOf, loaded: Loaded) -> None:
     old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
 
     def rename(key: str) -> str:
@@ -139,13 +140,15 @@ def test_autoencoders_of_2022_load_alike(copied: Path, checkpoint_of: Checkpoint
     rewrite(copied / VAE_WEIGHTS, lambda state: {rename(key): tensor for key, tensor in state.items()})
     assert "decoder.mid_block.attentions.0.proj_attn.bias" in load_file(copied / VAE_WEIGHTS)
     question = [Decode(torch.ones(1, 4, 2, 2))]
-    assert torch.equal(load(copied).answer(question)[0], load(checkpoint_of("sd1")).answer(question)[0])
+    assert torch.equal(load(copied).answer(question)[0], loaded(checkpoint_of("sd1")).answer(question)[0])
 
 
-def test_weights_in_float16_are_worked_with_in_float32(copied: Path, checkpoint_of: CheckpointOf) -> None:
+def test_weights_in_float16_are_worked_with_in_float32(
+    copied: Path, checkpoint_of: CheckpointOf, loaded: Loaded
+) -> None:
     rewrite(copied / VAE_WEIGHTS, lambda state: {key: tensor.half() for key, tensor in state.items()})
     question = [Decode(torch.ones(1, 4, 2, 2))]
-    (found,), (wanted,) = load(copied).answer(question), load(checkpoint_of("sd1")).answer(question)
+    (found,), (wanted,) = load(copied).answer(question), loaded(checkpoint_of("sd1")).answer(question)
     assert torch.allclose(found, wanted, atol=0.02)  # float16 keeps 11 bits of each weight
 
 

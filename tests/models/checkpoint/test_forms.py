@@ -19,7 +19,7 @@ from models.checkpoint.facts import CheckpointError, inspect, layout_of
 from models.checkpoint.loading import load, schedule_of
 from models.checkpoint.tokenizers import tokenizer_of
 from models.text import EOS
-from tests.models.checkpoint.conftest import Written, family
+from tests.models.checkpoint.conftest import Loaded, Written, family
 from tests.models.checkpoint.test_families import their_tokenizer
 from tests.reference.families import write_tokenizer
 
@@ -89,7 +89,7 @@ def test_shards_lie_beside_their_list(copied: Path, name: object) -> None:
         inspect(copied)
 
 
-def test_attention_of_the_vae_may_be_written_as_convolutions(copied: Path, written: Written) -> None:
+def test_attention_of_the_vae_may_be_written_as_convolutions(copied: Path, written: Written, loaded: Loaded) -> None:
     file = copied / f"{VAE}.safetensors"
     state = load_file(file)
     for key, tensor in state.items():
@@ -97,7 +97,7 @@ def test_attention_of_the_vae_may_be_written_as_convolutions(copied: Path, writt
             state[key] = tensor[:, :, None, None].clone()
     save_file(state, file)
     calls = [Decode(torch.ones(1, 4, 2, 2))]
-    assert torch.equal(load(copied).answer(calls)[0], load(written(family("sd1"), "folder")).answer(calls)[0])
+    assert torch.equal(load(copied).answer(calls)[0], loaded(written(family("sd1"), "folder")).answer(calls)[0])
 
 
 def test_it_refuses_counts_of_layers_that_no_checkpoint_has(copied: Path) -> None:

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.checkpoint.loading import load
 from models.edit import Edit
 from models.inpaint import Work, repaint
 from models.pixels import from_rgb
 from models.run import run
-from tests.models.checkpoint.conftest import Written, family
+from tests.models.checkpoint.conftest import Loaded, Written, family
 from tests.models.test_edit_images import NAME, by_diffusers, levels, levels_of, mask, picture, recipe
 
 __all__ = ["mask", "picture"]
@@ -33,15 +32,10 @@ def with_ddim(folder: Path) -> Path:
 @pytest.mark.parametrize("layout", ["folder", "file"])
 @pytest.mark.parametrize("name", ["sd1-inpainting", "sd2-inpainting"])
 def test_a_picture_of_an_inpainting_model_is_that_of_diffusers(
-    tmp_path: Path,
-    written: Written,
-    picture: Image.Image,
-    mask: Image.Image,
-    name: str,
-    layout: str,
+    tmp_path: Path, written: Written, picture: Image.Image, mask: Image.Image, name: str, layout: str, loaded: Loaded
 ) -> None:
     kind, wanted = family(name), recipe(1.0)
-    bundle = load(written(kind, layout))
+    bundle = loaded(written(kind, layout))
     pixels, white = from_rgb(levels_of(picture)), levels_of(mask)[:, :, :1].permute(2, 0, 1)[None] / 255
 
     ours = levels(run(repaint(wanted, bundle, wanted.edit or Edit(image=NAME), Work(pixels, pixels, white)), bundle))

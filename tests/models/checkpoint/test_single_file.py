@@ -26,7 +26,7 @@ from models.config import UNetConfig, VAEConfig
 from models.text import build_text_model
 from models.unet import UNet
 from models.vae import VAE
-from tests.models.checkpoint.conftest import Written, family
+from tests.models.checkpoint.conftest import Loaded, Written, family
 from tests.reference.families import original
 
 CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
@@ -142,22 +142,22 @@ def test_what_else_lies_in_a_file_is_counted_and_ignored(written: Written) -> No
 
 
 def test_text_encoders_without_text_model_in_their_names_load_alike(
-    tmp_path: Path, written: Written, first: dict[str, Tensor]
+    tmp_path: Path, written: Written, first: dict[str, Tensor], loaded: Loaded
 ) -> None:
     renamed = {key.replace("transformer.text_model.", "transformer."): tensor for key, tensor in first.items()}
     save_file(renamed, tmp_path / "old.safetensors")
     calls = [Encode(CAT)]
-    wanted = load(written(family("sd1"), "file")).answer(calls)[0]
+    wanted = loaded(written(family("sd1"), "file")).answer(calls)[0]
     assert torch.equal(load(tmp_path / "old.safetensors").answer(calls)[0], wanted)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn])
 def test_weights_of_any_number_format_are_cast(
-    tmp_path: Path, written: Written, first: dict[str, Tensor], dtype: torch.dtype
+    tmp_path: Path, written: Written, first: dict[str, Tensor], dtype: torch.dtype, loaded: Loaded
 ) -> None:
     file = tmp_path / "cast.safetensors"
     save_file({key: tensor.to(dtype) if tensor.is_floating_point() else tensor for key, tensor in first.items()}, file)
-    found, wanted = load(file), load(written(family("sd1"), "file"))
+    found, wanted = load(file), loaded(written(family("sd1"), "file"))
     theirs = {key: tensor.to(dtype).float() for key, tensor in wanted.unet.state_dict().items()}
     assert all(torch.equal(tensor, theirs[key]) for key, tensor in found.unet.state_dict().items())
 
@@ -241,15 +241,15 @@ def test_the_trial_tells_what_a_trained_network_predicts(monkeypatch: pytest.Mon
     assert probing.probe(bundle.unet, bundle.text, bundle.device, bundle.dtype) == "epsilon"
 
 
-def test_a_file_draws_with_the_schedule_of_its_family(written: Written) -> None:
-    folder, file = (load(written(family("sd2-v"), layout)) for layout in ("folder", "file"))
+def test_a_file_draws_with_the_schedule_of_its_family(written: Written, loaded: Loaded) -> None:
+    folder, file = (loaded(written(family("sd2-v"), layout)) for layout in ("folder", "file"))
     assert torch.equal(folder.schedule.alphas_cumprod, file.schedule.alphas_cumprod)
     assert file.schedule.sigmas(20) == folder.schedule.sigmas(20)
 
 
-def test_the_name_of_a_file_says_nothing(tmp_path: Path, written: Written) -> None:
+def test_the_name_of_a_file_says_nothing(tmp_path: Path, written: Written, loaded: Loaded) -> None:
     named = tmp_path / "model.ckpt"
     named.write_bytes(written(family("sd1"), "file").read_bytes())
     assert inspect(named).name == "model"
     decoded = load(named).answer([Decode(LATENTS)])[0]
-    assert torch.equal(decoded, load(written(family("sd1"), "folder")).answer([Decode(LATENTS)])[0])
+    assert torch.equal(decoded, loaded(written(family("sd1"), "folder")).answer([Decode(LATENTS)])[0])

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from models.calls import Decode, Encode, EncodeImage
 from models.checkpoint.facts import inspect
 from models.checkpoint.loading import load
-from tests.models.checkpoint.conftest import Written, family
+from tests.models.checkpoint.conftest import Loaded, Written, family
 from tests.reference.families import networks, original
 
 FIRST = family("sd1")
@@ -71,7 +71,7 @@ def keep(file: Path, keys: tuple[str, ...], **more: Any) -> None:
     file.write_text(json.dumps({key: content[key] for key in keys if key in content} | more))
 
 
-def test_a_folder_of_2022_is_read_as_diffusers_read_it_then(copied: Path, written: Written) -> None:
+def test_a_folder_of_2022_is_read_as_diffusers_read_it_then(copied: Path, written: Written, loaded: Loaded) -> None:
     keep(copied / "unet/config.json", UNET_2022, _diffusers_version="0.2.2")
     keep(copied / "vae/config.json", VAE_2022, _diffusers_version="0.2.2")
     keep(copied / "text_encoder/config.json", TEXT_2022, **OLD_TOKENS)
@@ -83,7 +83,7 @@ def test_a_folder_of_2022_is_read_as_diffusers_read_it_then(copied: Path, writte
     index = {name: ["diffusers", "X"] for name in ("safety_checker", "unet")} | {"_diffusers_version": "0.2.2"}
     (copied / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"} | index))
 
-    found, wanted = load(copied), load(written(FIRST, "folder"))
+    found, wanted = load(copied), loaded(written(FIRST, "folder"))
 
     assert (found.unet.config, found.vae.config) == (wanted.unet.config, wanted.vae.config)
     for calls in CALLS:
