@@ -98,6 +98,8 @@ class Decoder(nn.Module):
         self.mid_block = MidBlock(channels[-1], groups=groups)
         self.conv_norm_out = GroupNorm(groups, channels[0], eps=EPS)
         self.conv_out = Convolution(channels[0], config.out_channels, 3, padding=1)
+        if config.patch > 1:  # beyond the edge there is more of the same, where else there is grey
+            self.conv_out.padding_mode = "replicate"
 
     def forward(self, x: Tensor) -> Tensor:
         return self.climb(self.bottom(x))

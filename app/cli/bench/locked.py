@@ -36,6 +36,8 @@ class LockedDiffusers:
         self._pipeline.set_progress_bar_config(disable=True)
         self._pipeline.check_inputs = lambda *_, **__: None  # it asks for multiples of 8 of what it takes for pixels
         self._patch = int((self._pipeline.vae.config.in_channels // 3) ** 0.5)
+        if self._patch > 1:
+            self._pipeline.vae.decoder.conv_out.padding_mode = "replicate"  # as our own does where pixels are folded
 
     def picture(self, wish: Wish) -> bytes:
         """Make one picture; return its levels (height * width * 3)."""
