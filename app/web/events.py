@@ -52,7 +52,7 @@ router = APIRouter()
 
 BATCH = 200
 GATHER_SECONDS = 0.15
-FIRST_SECONDS = 0.02  # of gathering, where nothing has happened lately; it doubles while more comes
+FIRST_SECONDS = 0.005  # of gathering, where nothing has happened lately; it doubles while more comes
 GOODBYE_SECONDS = 3.0
 KEEP_ALIVE_SECONDS = 15
 LIST_KINDS = frozenset({"queued", "dismissed", "snapshot"})

@@ -166,12 +166,12 @@ def test_the_first_change_after_a_quiet_time_is_told_soon_and_many_are_gathered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = pauses(monkeypatch, lambda: [ServerSentEvent("a change")])
-    assert found == [0.02, 0.04, 0.08, 0.15, 0.15, 0.15, 0.02, 0.04]
+    assert found == [0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.005, 0.01]
 
 
 def test_changes_of_others_do_not_delay_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = itertools.cycle([[ServerSentEvent("a change")], [], []])
-    assert pauses(monkeypatch, lambda: next(turns)) == [0.02, 0.02, 0.02, 0.04, 0.02, 0.02, 0.02, 0.02]
+    assert pauses(monkeypatch, lambda: next(turns)) == [0.005, 0.005, 0.005, 0.01, 0.005, 0.005, 0.005, 0.005]
 
 
 def test_one_browser_may_hold_only_so_many_streams(
