@@ -1,4 +1,4 @@
-"""The world that the embedded model is trained on, and the training itself in miniature."""
+"""The training of the embedded model in miniature, and the autoencoder that it begins with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 import numpy as np
 import pytest
@@ -22,17 +21,13 @@ from models.train import drafts as drafts_module
 from models.train.design import SMALL
 from models.train.drafts import drafts
 from models.train.export import EXAMPLES, export_folder
-from models.train.pictures import HELD_OUT, picture_of, scene_of, to_pixels
+from models.train.pictures import HELD_OUT, picture_of, to_pixels
 from models.train.plan import Plan
 from models.train.principal import FINE, NOISE, Principal, autoencoder
-from models.train.render import TALL, WIDE, Shape, render
-from models.train.scene import FIRST_WORLD, NEEDS, WATER, WORLDS, Scene, World, sample_scene, variant
-from models.train.speech import caption, grammar_words, hint, vocabulary
 from models.train.words import Words
 from models.vae import VAE
 
 LITTLE = replace(SMALL, unet={**SMALL.unet, "block_out_channels": [32, 48, 64]})  # steps in a tenth of the time
-SCENE = Scene("sunset", "snowy mountains", "lake", "cabin", "left", "sun", "right", True, False, False)
 
 
 @pytest.fixture(scope="module")
@@ -60,63 +55,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory, principal: Principal, vae: 
         yield folder
 
 
-def test_a_picture_is_the_same_each_time() -> None:
-    assert np.array_equal(picture_of(7), picture_of(7))
-    assert not np.array_equal(picture_of(7), picture_of(8))
-
-
-@pytest.mark.parametrize("field", ["time", "terrain", "ground", "thing", "thing_at", "luminary_at"])
-def test_each_part_of_a_scene_is_seen(field: str) -> None:
-    other = {"time": "night", "terrain": "city", "ground": "snow", "thing": "cactus"}.get(field, "middle")
-    changed = Scene(**{name: getattr(SCENE, name) for name in Scene.__slots__} | {field: other})
-
-    difference = render(SCENE, Random(1), 64).astype(int) - render(changed, Random(1), 64)
-
-    assert (np.abs(difference).max(axis=2) > 20).mean() > 0.01
-
-
-@pytest.mark.parametrize("world", WORLDS.values())
-def test_scenes_hold_together(world: World) -> None:
-    for number in range(2000):
-        scene = sample_scene(Random(number), world)
-        assert scene.ground in NEEDS.get(scene.thing or "", world.grounds)
-        assert scene.terrain != "islands" or scene.ground in WATER
-        assert scene.luminary != "sun" or scene.time not in ("dusk", "night")
-        assert not scene.stars or scene.time in ("dusk", "night")
-
-
-@pytest.mark.parametrize("world", WORLDS.values())
-def test_a_variant_differs_in_one_part(world: World) -> None:
-    for number in range(500):
-        scene = sample_scene(Random(number), world)
-        other = variant(scene, Random(number), world)
-        assert sum(getattr(scene, part) != getattr(other, part) for part in Scene.__slots__) == 1
-
-
-def test_a_scene_is_drawn_alike_but_for_the_part_that_differs() -> None:
-    moved, starry = (
-        Scene(**{name: getattr(SCENE, name) for name in Scene.__slots__} | change)
-        for change in ({"thing_at": "right"}, {"stars": True})
-    )
-    original = render(SCENE, Random(1), 64).astype(int)
-
-    assert np.abs(render(moved, Random(1), 64) - original)[:20].max() == 0  # the sky
-    assert np.abs(render(starry, Random(1), 64) - original)[44:].max() == 0  # the ground
-
-
-@pytest.mark.parametrize(("shape", "size"), [(WIDE, (64, 96)), (TALL, (96, 64))])
-def test_a_wide_or_tall_picture_keeps_the_proportions_of_the_sun(shape: Shape, size: tuple[int, int]) -> None:
-    scene = replace(SCENE, thing=None, clouds=False)
-    scenes = (scene, replace(scene, luminary=None))
-    picture, without = (render(seen, Random(1), 64, shape).astype(int) for seen in scenes)
-    sky = np.abs(picture - without).max(axis=2)[: size[0] // 2] > 40
-    rows, columns = np.flatnonzero(sky.any(axis=1)), np.flatnonzero(sky.any(axis=0))
-
-    assert picture.shape == (*size, 3)
-    assert abs(np.ptp(rows) - np.ptp(columns)) <= 2
-    assert columns.mean() / size[1] == pytest.approx(0.78, abs=0.07)
-
-
 def test_what_the_unet_draws_anew_is_the_same_scene_when_it_predicts_well(folder: Path) -> None:
     run = diffusion.Run(folder, LITTLE, Plan(steps=2))
     channels = LITTLE.vae["latent_channels"]
@@ -137,63 +75,6 @@ def _drawn_by(run: diffusion.Run, oracle: torch.nn.Module, latents: torch.Tensor
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run.average, "forward", oracle.forward)
         return drafts_module._drawn(run, latents, torch.ones_like(latents), torch.cat([context, context]), 8, 3.0)
-
-
-def test_the_first_world_has_nothing_of_the_second() -> None:
-    plain = (None, None, None, None, 1, None, False)
-    for number in range(500):
-        scene = sample_scene(Random(number))
-        assert (
-            scene.weather, scene.season, scene.style, scene.palette, scene.count, scene.size, scene.birds
-        ) == plain  # fmt: skip
-
-
-def test_a_caption_without_omissions_says_where() -> None:
-    for number in range(200):
-        said = caption(SCENE, Random(number), omissions=0)
-        assert "on the left" in said
-        assert "on the right" in said
-
-
-def test_a_hint_names_one_or_two_parts_of_the_scene() -> None:
-    said = [hint(SCENE, Random(number)) for number in range(200)]
-
-    assert {text.count(",") for text in said} == {0, 1}
-    for part in ("cabin", "the sun on the right", "clouds", "by a lake", "snowy mountains", "at sunset"):
-        assert any(part in text for text in said)
-    assert {"clouds", "snowy peaks"} <= set(said)
-    assert not any(other in text for text in said for other in ("stars", "lighthouse", "moon"))
-
-
-def test_captions_name_what_is_there_and_nothing_else() -> None:
-    nouns = {
-        noun: {said.split()[-1] for said in ways}
-        for noun, ways in (("cactus", ["a cactus"]), ("tent", ["a tent"]), ("windmill", ["a windmill"]))
-    }
-    for number in range(1000):
-        rng = Random(number)
-        scene = sample_scene(rng)
-        words = set(caption(scene, rng).replace(",", "").split())
-        for thing, said in nouns.items():
-            assert not (words & said) or scene.thing == thing
-
-
-def test_the_words_of_every_caption_are_known() -> None:
-    words = Words.of_grammar(SMALL)
-    known = {word for ways in vocabulary().values() for way in ways for word in way.split()} | set(grammar_words())
-
-    for number in range(HELD_OUT, HELD_OUT + 300):
-        said = caption(scene_of(number), Random(number))
-        assert words.tokenizer.unknown_words(said) == []
-        assert set(said.replace(",", "").split()) <= known
-    assert words.tokenizer.unknown_words("a purple elephant by a lake") == ["purple", "elephant"]
-
-
-def test_no_caption_is_too_long() -> None:
-    words = Words.of_grammar(SMALL)
-    longest = [caption(scene_of(number), Random(number)) for number in range(2000)]
-
-    assert all(words.tokens([said])[0, -1] == words.vocabulary.pad for said in longest)
 
 
 def test_the_built_encoder_computes_the_principal_components(principal: Principal, vae: VAE) -> None:
@@ -300,13 +181,6 @@ def test_the_exported_tokenizer_is_clips_for_the_known_words(tmp_path: Path) -> 
     theirs = CLIPTokenizer.from_pretrained(tmp_path)(EXAMPLES, padding="max_length", max_length=32).input_ids
 
     assert theirs == words.tokens(EXAMPLES).tolist()
-
-
-def test_every_thing_time_and_terrain_has_a_word() -> None:
-    said = {way for ways in vocabulary().values() for way in ways}
-
-    for name in (*FIRST_WORLD.things, *FIRST_WORLD.terrains, *FIRST_WORLD.times):
-        assert any(name in way for way in said), name
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
