@@ -70,14 +70,12 @@ class _Bench:
         self._pages: list[float] = []
 
     async def run(self, wishes: list[list[Wish]], *, rounds: int, previews: int) -> list[Figure]:
-        figures = []
-        async with clients(self._server.url, CLIENTS + 1) as (watcher, *users):
-            figures.append(await self._same(users[0], wishes[0][0]))
+        async with clients(self._server.url, 1) as (user,):
+            figures = [await self._same(user, wishes[0][0])]
             await asyncio.sleep(QUIET_SECONDS)
-            alone = [await users[0].first_preview(_again(wishes[0][0], 90_000 + turn)) for turn in range(previews)]
-            figures.append(
-                spread_figure("first preview, nobody else there", [1000 * s for s in alone], "ms", at_most=150)
-            )
+            alone = [await user.first_preview(_again(wishes[0][0], 90_000 + turn)) for turn in range(previews)]
+        figures.append(spread_figure("first preview, nobody else there", [1000 * s for s in alone], "ms", at_most=150))
+        async with clients(self._server.url, CLIENTS + 1) as (watcher, *users):
             before = await self._counters()
             ours, theirs = list[float](), list[float]()
             for turn in range(rounds):
