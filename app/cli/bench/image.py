@@ -43,7 +43,7 @@ def measure(settings: Settings) -> Iterator[Figure]:
     yield Figure("the first one", first, "s")
     compiled = None
     if settings.compile:
-        compiled = yield from with_libraries(bundle, Path(catalogue.default.path), recipe, settings)
+        compiled = yield from _with_libraries(bundle, Path(catalogue.default.path), recipe, settings)
     yield from _beside_diffusers(bundle, compiled, recipe, catalogue.default, settings)
 
 
@@ -81,7 +81,7 @@ def _beside_diffusers(
         yield from ratios("one picture, compiled / diffusers eager", quickest, timings["diffusers"], at_most=WANTED)
 
 
-def with_libraries(
+def _with_libraries(
     bundle: Bundle, path: Path, recipe: Recipe, settings: Settings
 ) -> Generator[Figure, None, Bundle | None]:
     """The same bundle with its U-Net compiled for one picture at a time; minutes, where that was not done before."""
@@ -98,7 +98,6 @@ def with_libraries(
             raise RuntimeError(f"it cannot be compiled: {compiler.status()['reason']}")
         time.sleep(LOOK_SECONDS)
     yield Figure("until the compiled U-Net is ready", time.perf_counter() - began, "s")
-    yield Figure("its library", compiling.compiled.bytes / 2**20, "MiB")
     _ours(compiling, recipe)()
     yield Figure("memory that it takes", (resident_bytes() - memory) / 2**20, "MiB")
     return compiling
