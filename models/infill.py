@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from models.edit import Infill
 from models.noise import NoiseSource
+from models.windows import mean_near
 
 RELAXATIONS = 8  # at each level of the pyramid; more changes nothing that can be seen
 BANDS = ((4, 8), (8, 48))  # pixels above and beside a place of the edge whose mean is carried on: there, and far away
@@ -61,8 +62,7 @@ def spread(values: Tensor, weights: Tensor) -> Tensor:
     known = weights > 0
     filled = torch.where(known, values, guess[:, :, :height, :width])
     for _ in range(RELAXATIONS):
-        around = F.avg_pool2d(F.pad(filled, (1, 1, 1, 1), mode="replicate"), 3, 1)
-        filled = torch.where(known, values, around)
+        filled = torch.where(known, values, mean_near(filled, 1, 1, "replicate"))
     return filled
 
 
@@ -79,9 +79,7 @@ def _carried_on(pixels: Tensor, known: Tensor) -> Tensor:
 
 def _around(values: Tensor, weights: Tensor, rows: int, columns: int) -> Tensor:
     """The weighted mean of so many pixels each way around each place, 0 where nothing has weight."""
-    sums, counts = values * weights, weights
-    for size, pad in (((2 * rows + 1, 1), (rows, 0)), ((1, 2 * columns + 1), (0, columns))):
-        sums, counts = (F.avg_pool2d(part, size, 1, pad) for part in (sums, counts))
+    sums, counts = (mean_near(part, rows, columns) for part in (values * weights, weights))
     return sums / counts.clamp(min=1e-6)
 
 

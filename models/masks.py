@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.windows import largest_near
+
 
 def distance(region: Tensor, limit: int) -> Tensor:
     """The Euclidean distance in pixels of each pixel to the nearest one of `region` (bool); `limit + 1` where farther.
@@ -26,9 +28,7 @@ def grown(mask: Tensor, pixels: int) -> Tensor:
     region = mask > 0
     if pixels == 0 or not bool(region.any()):
         return mask
-    near = F.max_pool2d(mask, (1, 2 * pixels + 1), 1, (0, pixels))
-    near = F.max_pool2d(near, (2 * pixels + 1, 1), 1, (pixels, 0))
-    return torch.where(region, mask, near * (distance(region, pixels) <= pixels))
+    return torch.where(region, mask, largest_near(mask, pixels) * (distance(region, pixels) <= pixels))
 
 
 def ramp(region: Tensor, width: int, *, whole: Tensor) -> Tensor:

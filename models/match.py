@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from models.infill import spread
 from models.masks import distance, rise
+from models.windows import largest_near, mean_near
 
 BAND = 8  # pixels
 WIDE_BAND = 16  # for outpainting: as wide as the coarsest latents, whose pattern would else be taken for a colour
@@ -72,13 +73,13 @@ def _within(strength: Tensor, depth: Tensor, region: Tensor) -> Tensor:
     """
     level = strength * (depth > 0)
     rim = (distance(~region, 1) <= 1) & (depth > 0.5)
-    weakest = -_largest_near(torch.where(rim, -level, -torch.inf), CHORD)
+    weakest = -largest_near(torch.where(rim, -level, -torch.inf), CHORD)
     crossing = torch.where(rim, weakest, 0.0)
     for _ in range(2 * FREE // GLOW):
-        crossing = torch.minimum(_largest_near(crossing, GLOW), level)
-    share = _largest_near(crossing, CHORD) / _largest_near(level, CHORD).clamp(min=TINT)
+        crossing = torch.minimum(largest_near(crossing, GLOW), level)
+    share = largest_near(crossing, CHORD) / largest_near(level, CHORD).clamp(min=TINT)
     ends = rise(level / TINT - 1) * (1 - rise((share - ENDING) / (CROSSING - ENDING)))
-    return torch.maximum(ends, _smooth(_largest_near(ends, GLOW), GLOW // 2))
+    return torch.maximum(ends, _smooth(largest_near(ends, GLOW), GLOW // 2))
 
 
 def hold(painted: Tensor, wanted: Tensor, share: Tensor) -> Tensor:
@@ -114,12 +115,6 @@ def off_plane(pixels: Tensor, where: Tensor) -> float:
     return float((colours - places @ plane).square().mean(0).max().sqrt())
 
 
-def _largest_near(values: Tensor, band: int) -> Tensor:
-    """The largest value in the square around each pixel."""
-    values = F.max_pool2d(values, (1, 2 * band + 1), 1, (0, band))
-    return F.max_pool2d(values, (2 * band + 1, 1), 1, (band, 0))
-
-
 def _mean(values: Tensor, where: Tensor, band: int) -> tuple[Tensor, Tensor]:
     """The mean of the values around each pixel where the mask is set, and whether there is any."""
     weights = where.to(values.dtype)
@@ -128,8 +123,5 @@ def _mean(values: Tensor, where: Tensor, band: int) -> tuple[Tensor, Tensor]:
 
 
 def _smooth(values: Tensor, band: int) -> Tensor:
-    """The mean over a square, twice; along the rows and then the columns, which reads a sixteenth as many pixels."""
-    for _ in range(2):
-        values = F.avg_pool2d(values, (1, 2 * band + 1), 1, (0, band))
-        values = F.avg_pool2d(values, (2 * band + 1, 1), 1, (band, 0))
-    return values
+    """The mean over a square, twice."""
+    return mean_near(mean_near(values, band, band), band, band)
