@@ -108,12 +108,18 @@ def write_folder(path: Path, family: Family) -> Path:
 def write_tokenizer(folder: Path, *, pad: str) -> None:
     """Write CLIP's vocabulary as `vocab.json` and `merges.txt`."""
     folder.mkdir(parents=True, exist_ok=True)
+    vocabulary, merges = _vocabulary()
+    (folder / "vocab.json").write_text(vocabulary)
+    (folder / "merges.txt").write_text(merges)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": pad, "model_max_length": 77}))
+
+
+@cache
+def _vocabulary() -> tuple[str, str]:
     merges = bpe.read_merges()
     names = [*bpe.signs(), *(left + right for left, right in merges), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "vocab.json").write_text(json.dumps({name: index for index, name in enumerate(names)}))
     lines = ["#version: 0.2", *(f"{left} {right}" for left, right in merges)]
-    (folder / "merges.txt").write_text("\n".join(lines) + "\n")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"pad_token": pad, "model_max_length": 77}))
+    return json.dumps({name: index for index, name in enumerate(names)}), "\n".join(lines) + "\n"
 
 
 def original(family: Family) -> State:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from models.config import UNetConfig, VAEConfig
 from models.text import build_text_model
 from models.unet import UNet
 from models.vae import VAE
-from tests.models.checkpoint.conftest import Written, family
+from tests.models.checkpoint.conftest import Linked, Written, family
 
 VAE_LEVELS = {"down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4}
 VIT_H = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 23, "num_attention_heads": 16}
@@ -75,8 +74,8 @@ def test_the_embedded_networks_have_the_tensors_that_are_asked_for() -> None:
 
 
 @pytest.fixture
-def copied(written: Written, tmp_path: Path) -> Path:
-    return shutil.copytree(written(family("sd1"), "folder"), tmp_path / "dreams")
+def copied(written: Written, linked: Linked, tmp_path: Path) -> Path:
+    return linked(written(family("sd1"), "folder"), tmp_path / "dreams")
 
 
 def refusal(path: Path) -> str:
@@ -102,6 +101,7 @@ def test_weights_of_another_folder_are_found_out_before_they_are_loaded(
 ) -> None:
     file = copied / part / f"{stem}.safetensors"
     state = load_file(file)
+    file.unlink()
     save_file(state | {key: state[key][:-1].clone()}, file)
     message = refusal(copied)
     assert f"{part}/{stem}.safetensors does not fit the config.json beside it" in message

@@ -19,7 +19,7 @@ from models.calls import Decode, Encode
 from models.checkpoint.facts import TEXT_WEIGHTS, UNET_WEIGHTS, VAE_WEIGHTS, CheckpointError, inspect
 from models.checkpoint.loading import load
 from models.text import BOS, EOS
-from tests.models.checkpoint.conftest import Loaded
+from tests.models.checkpoint.conftest import Linked, Loaded
 from tests.reference.oracle import make_text_encoder
 
 CheckpointOf = Callable[[str], Path]
@@ -34,9 +34,9 @@ CARD = {
 
 
 @pytest.fixture
-def copied(checkpoint_of: CheckpointOf, tmp_path: Path) -> Path:
+def copied(checkpoint_of: CheckpointOf, linked: Linked, tmp_path: Path) -> Path:
     """A checkpoint of Stable Diffusion 1's shape that a test may damage."""
-    return shutil.copytree(checkpoint_of("sd1"), tmp_path / "landscapes")
+    return linked(checkpoint_of("sd1"), tmp_path / "landscapes")
 
 
 def edit(file: Path, **changes: Any) -> None:
@@ -46,6 +46,7 @@ def edit(file: Path, **changes: Any) -> None:
 
 def rewrite(file: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
     tensors = {key: value.clone() for key, value in load_file(file).items()}
+    file.unlink()
     save_file(change(tensors), file, metadata={"format": "pt"})
 
 
@@ -163,11 +164,11 @@ def test_a_compact_vocabulary_is_used(copied: Path) -> None:
 
 
 def test_padding_follows_the_family_where_the_tokenizer_says_nothing(
-    copied: Path, checkpoint_of: CheckpointOf, tmp_path: Path
+    copied: Path, checkpoint_of: CheckpointOf, linked: Linked, tmp_path: Path
 ) -> None:
     (copied / "tokenizer/tokenizer_config.json").unlink()
     assert load(copied).text.tokenizer.pad == EOS
-    second = shutil.copytree(checkpoint_of("sd2"), tmp_path / "second")
+    second = linked(checkpoint_of("sd2"), tmp_path / "second")
     (second / "tokenizer/tokenizer_config.json").unlink()
     assert load(second).text.tokenizer.pad == 0
     edit(second / "tokenizer/special_tokens_map.json", pad_token={"content": "<|endoftext|>"})
@@ -193,6 +194,7 @@ def test_it_refuses_a_checkpoint_without_its_configs(copied: Path, name: str) ->
 def test_it_refuses_weights_that_are_missing_or_cut_off(copied: Path, name: str) -> None:
     file = copied / name
     content = file.read_bytes()
+    file.unlink()
     for cut in (content[:-100], content[:1000], content[:5], b""):
         file.write_bytes(cut)
         assert name in refusal(copied)
@@ -203,6 +205,7 @@ def test_it_refuses_weights_that_are_missing_or_cut_off(copied: Path, name: str)
 
 def test_it_refuses_a_header_that_is_no_header(copied: Path) -> None:
     header = b'{"weight": 1}'
+    (copied / VAE_WEIGHTS).unlink()
     (copied / VAE_WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header)
     assert f"{VAE_WEIGHTS} has a damaged header" in refusal(copied)
 

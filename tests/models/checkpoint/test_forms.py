@@ -19,7 +19,7 @@ from models.checkpoint.facts import CheckpointError, inspect, layout_of
 from models.checkpoint.loading import load, schedule_of
 from models.checkpoint.tokenizers import tokenizer_of
 from models.text import EOS
-from tests.models.checkpoint.conftest import Loaded, Written, family
+from tests.models.checkpoint.conftest import Linked, Loaded, Written, family
 from tests.models.checkpoint.test_families import their_tokenizer
 from tests.reference.families import write_tokenizer
 
@@ -28,9 +28,9 @@ PROMPTS = ["a photo of a cat", "Ein Mädchen mit 3 Äpfeln, 4k", "", "it's (odd)
 
 
 @pytest.fixture
-def copied(written: Written, tmp_path: Path) -> Path:
+def copied(written: Written, linked: Linked, tmp_path: Path) -> Path:
     """A folder of Stable Diffusion 1's shape that a test may change."""
-    return shutil.copytree(written(family("sd1"), "folder"), tmp_path / "dreams")
+    return linked(written(family("sd1"), "folder"), tmp_path / "dreams")
 
 
 def unet_of(path: Path) -> dict[str, Tensor]:
@@ -95,6 +95,7 @@ def test_attention_of_the_vae_may_be_written_as_convolutions(copied: Path, writt
     for key, tensor in state.items():
         if ".attentions." in key and tensor.ndim == 2:
             state[key] = tensor[:, :, None, None].clone()
+    file.unlink()
     save_file(state, file)
     calls = [Decode(torch.ones(1, 4, 2, 2))]
     assert torch.equal(load(copied).answer(calls)[0], loaded(written(family("sd1"), "folder")).answer(calls)[0])
@@ -161,6 +162,7 @@ def test_the_padding_is_what_the_files_say(copied: Path, name: str, content: dic
 
 @pytest.mark.parametrize("broken", [{"a": 1}, {"a": None}, []])
 def test_it_refuses_a_tokenizer_of_another_vocabulary(copied: Path, broken: object) -> None:
+    assert tokenizer_of(layout_of(copied)).pad == EOS  # so far it is CLIP's, which is remembered
     (copied / "tokenizer/vocab.json").write_text(json.dumps(broken))
     with pytest.raises(CheckpointError, match=r"vocab\.json"):
         load(copied)
@@ -174,6 +176,7 @@ def test_tokens_beyond_clips_vocabulary_are_noted(copied: Path) -> None:
     state["embeddings.token_embedding.weight"] = torch.cat(
         (state["embeddings.token_embedding.weight"], torch.ones(2, 64))
     )
+    file.unlink()
     save_file(state, file)
     assert inspect(copied).warnings == ["Its 2 tokens beyond CLIP's vocabulary cannot be asked for."]
     assert load(copied).answer([Encode("a cat")])[0].shape == (77, 64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from models.edit import Edit
 from models.inpaint import Work, repaint
 from models.pixels import from_rgb
 from models.run import run
-from tests.models.checkpoint.conftest import Loaded, Written, family
+from tests.models.checkpoint.conftest import Linked, Loaded, Written, family
 from tests.models.test_edit_images import NAME, by_diffusers, levels, levels_of, mask, picture, recipe
 
 __all__ = ["mask", "picture"]
@@ -32,7 +31,14 @@ def with_ddim(folder: Path) -> Path:
 @pytest.mark.parametrize("layout", ["folder", "file"])
 @pytest.mark.parametrize("name", ["sd1-inpainting", "sd2-inpainting"])
 def test_a_picture_of_an_inpainting_model_is_that_of_diffusers(
-    tmp_path: Path, written: Written, picture: Image.Image, mask: Image.Image, name: str, layout: str, loaded: Loaded
+    tmp_path: Path,
+    written: Written,
+    linked: Linked,
+    loaded: Loaded,
+    picture: Image.Image,
+    mask: Image.Image,
+    name: str,
+    layout: str,
 ) -> None:
     kind, wanted = family(name), recipe(1.0)
     bundle = loaded(written(kind, layout))
@@ -40,7 +46,7 @@ def test_a_picture_of_an_inpainting_model_is_that_of_diffusers(
 
     ours = levels(run(repaint(wanted, bundle, wanted.edit or Edit(image=NAME), Work(pixels, pixels, white)), bundle))
     pictures = {"image": picture, "mask_image": mask}
-    folder = with_ddim(shutil.copytree(written(kind, "folder"), tmp_path / name))
+    folder = with_ddim(linked(written(kind, "folder"), tmp_path / name))
     theirs = by_diffusers("StableDiffusionInpaintPipeline", folder, wanted, bundle, **pictures)
 
     assert theirs.std() > 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +27,7 @@ from models.config import UNetConfig, VAEConfig
 from models.text import build_text_model
 from models.unet import UNet
 from models.vae import VAE
-from tests.models.checkpoint.conftest import Loaded, Written, family
+from tests.models.checkpoint.conftest import Loaded, Written, family, save_header
 from tests.reference.families import original
 
 CLIP_L = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
@@ -195,7 +196,7 @@ def test_the_card_beside_a_file_says_what_its_owner_knows(tmp_path: Path, second
 def test_its_trainer_may_have_noted_what_it_predicts(
     tmp_path: Path, second: dict[str, Tensor], metadata: dict[str, str] | None, extra: dict[str, Tensor], wanted: str
 ) -> None:
-    save_file(second | extra, tmp_path / "dreams.safetensors", metadata=metadata)
+    save_header(second | extra, tmp_path / "dreams.safetensors", metadata=metadata)
     assert inspect(tmp_path / "dreams.safetensors").prediction_type == wanted
 
 
@@ -249,7 +250,7 @@ def test_a_file_draws_with_the_schedule_of_its_family(written: Written, loaded: 
 
 def test_the_name_of_a_file_says_nothing(tmp_path: Path, written: Written, loaded: Loaded) -> None:
     named = tmp_path / "model.ckpt"
-    named.write_bytes(written(family("sd1"), "file").read_bytes())
+    os.link(written(family("sd1"), "file"), named)
     assert inspect(named).name == "model"
     decoded = load(named).answer([Decode(LATENTS)])[0]
     assert torch.equal(decoded, loaded(written(family("sd1"), "folder")).answer([Decode(LATENTS)])[0])

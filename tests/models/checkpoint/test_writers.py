@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from models.calls import Decode, Encode, EncodeImage
 from models.checkpoint.facts import inspect
 from models.checkpoint.loading import load
-from tests.models.checkpoint.conftest import Loaded, Written, family
+from tests.models.checkpoint.conftest import Linked, Loaded, Written, family
 from tests.reference.families import networks, original
 
 FIRST = family("sd1")
@@ -41,9 +41,9 @@ OLD_TOKENS = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1, "model_ty
 
 
 @pytest.fixture
-def copied(written: Written, tmp_path: Path) -> Path:
+def copied(written: Written, linked: Linked, tmp_path: Path) -> Path:
     """A folder of Stable Diffusion 1's shape that a test may change."""
-    return shutil.copytree(written(FIRST, "folder"), tmp_path / "dreams")
+    return linked(written(FIRST, "folder"), tmp_path / "dreams")
 
 
 def states(path: Path) -> dict[str, dict[str, torch.Tensor]]:
