@@ -90,7 +90,7 @@ def is_taken_over(store: Store, lease: Lease) -> bool:
 def note_progress(store: Store, lease: Lease, event: Mapping[str, Any]) -> None:
     """Write down an engine's `progress` event. Raises `LeaseLost`."""
     preview = event.get("preview")
-    with store.note() as tx:
+    with store.note(lease.owner) as tx:
         leases.progress(tx, lease, event["step"], event["steps"], base64.b64decode(preview) if preview else None)
 
 

@@ -94,7 +94,7 @@ class Dispatcher:
         tidying = asyncio.create_task(maintenance.run(self._store))
         try:
             while True:
-                seen = self._wake.version
+                seen = self._wake.version()
                 try:
                     await self._turn()
                 except Exception:
@@ -236,7 +236,8 @@ class Dispatcher:
         inputs = await self._in_writer(claims.inputs, self._store, lease.recipe)
         async with aclosing(self._engine.generate(lease.recipe, inputs, lease.owner)) as stream:
             async for event in stream:
-                self._unstarted.pop(lease.token, None)
+                if self._unstarted.pop(lease.token, None) is not None:
+                    self._wake.notify()  # another of its checkpoint may take the place
                 match event["event"]:
                     case "progress" if event.get("preview") or time.monotonic() >= write_at:
                         await self._in_writer(claims.note_progress, self._store, lease, event)

@@ -23,9 +23,11 @@ NOTE = {"begin": "BEGIN IMMEDIATE", "synchronous": "NORMAL"}
 
 
 class Database:
-    """Transactions on the database at `url`; `on_change` is called, in any thread, after each one that wrote a row."""
+    """Transactions on the database at `url`; `on_change` is called, in any thread, after each one that wrote a row,
+    with the owner whom it concerns, or nothing if that may be anybody.
+    """
 
-    def __init__(self, url: str, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, url: str, on_change: Callable[[str], None] = lambda owner: None) -> None:  # noqa: ARG005
         self._engine = create_engine(
             url,
             pool_size=POOL_SIZE,
@@ -50,16 +52,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def note(self) -> Iterator[Connection]:
+    def note(self, owner: str = "") -> Iterator[Connection]:
         """A change that survives kill -9, but perhaps not a power cut: it does not wait for the disk."""
-        with self._change(NOTE) as connection:
+        with self._change(NOTE, owner) as connection:
             yield connection
 
     def close(self) -> None:
         self._engine.dispose()
 
     @contextmanager
-    def _change(self, options: dict[str, str]) -> Iterator[Connection]:
+    def _change(self, options: dict[str, str], owner: str = "") -> Iterator[Connection]:
         if not self._writing.acquire(timeout=BUSY_TIMEOUT_SECONDS):
             raise DatabaseBusy
         try:
@@ -74,7 +76,7 @@ class Database:
         finally:
             self._writing.release()
         if has_written:
-            self._on_change()
+            self._on_change(owner)
 
 
 def _changes(connection: Connection) -> int:

@@ -17,11 +17,12 @@ from app.storage.migrate import migrate
 class Store:
     """Open, and if need be make and upgrade, what is kept in `settings.data`.
 
-    `on_change` is called, in any thread, after each transaction that changed something. Raises `SchemaError` if the
-    data was made by a newer program. Any transaction may raise `DatabaseBusy` or `DiskFull`.
+    `on_change` is called, in any thread, after each transaction that changed something, with the owner whom alone that
+    concerns, or else with nothing. Raises `SchemaError` if the data was made by a newer program. Any transaction may
+    raise `DatabaseBusy` or `DiskFull`.
     """
 
-    def __init__(self, settings: Settings, on_change: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, settings: Settings, on_change: Callable[[str], None] = lambda owner: None) -> None:  # noqa: ARG005
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.settings = settings
         self.files = ImageFiles(settings.images)
@@ -37,9 +38,12 @@ class Store:
         """A change that survives a power cut from the moment that the block has ended."""
         return self._database.write()
 
-    def note(self) -> AbstractContextManager[Connection]:
-        """A change that survives kill -9; progress and the like, which need not wait for the disk."""
-        return self._database.note()
+    def note(self, owner: str = "") -> AbstractContextManager[Connection]:
+        """A change that survives kill -9; progress and the like, which need not wait for the disk.
+
+        With an owner it concerns nobody else, and nobody else is told.
+        """
+        return self._database.note(owner)
 
     def close(self) -> None:
         """Close all connections."""

@@ -139,18 +139,18 @@ def _message(data: str, *, event: str | None = None, event_id: int | None = None
 async def follow(
     read: Callable[[], list[ServerSentEvent]], signal: Signal, streams: Streams, owner: str, ending: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
-    """Yield what `read` finds, now and after each signal, until the server closes; then say goodbye."""
+    """Yield what `read` finds, now and after each change that concerns the owner; say goodbye when the server ends."""
     pause = FIRST_SECONDS
     with streams.hold(owner):
         yield ServerSentEvent(comment="open", retry=RETRY_MS, sep="\n")
         while not (streams.is_closing or ending.is_set()):
-            seen = signal.version
+            seen = signal.version(owner)
             found = await _read_patiently(read)
             for message in found:
                 yield message
-            await asyncio.sleep(pause if found else FIRST_SECONDS)  # most changes are others', and delay nothing here
+            await asyncio.sleep(pause if found else FIRST_SECONDS)  # of what concerns everybody, most is others'
             quiet_since = time.monotonic()
-            await signal.wait(seen, LOOK_SECONDS)
+            await signal.wait(seen, LOOK_SECONDS, owner)
             if time.monotonic() - quiet_since > GATHER_SECONDS:
                 pause = FIRST_SECONDS
             elif found:

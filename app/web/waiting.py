@@ -27,13 +27,13 @@ async def changes(request: Request, owner: str, group_id: str) -> AsyncIterator[
     store: Store = request.app.state.store
     signal: Signal = request.app.state.signal
     while True:
-        seen = signal.version
+        seen = signal.version(owner)
         group = await to_thread.run_sync(batch.group, store, owner, group_id)
         yield group
         if has_ended(group) or await request.is_disconnected():
             return
         await asyncio.sleep(SETTLE_SECONDS)
-        await signal.wait(seen, LOOK_SECONDS)
+        await signal.wait(seen, LOOK_SECONDS, owner)
 
 
 async def result(request: Request, owner: str, group_id: str, *, cancel_when_gone: bool = False) -> GroupView:

@@ -70,7 +70,7 @@ def test_what_is_acknowledged_is_synced_and_what_is_only_noted_is_not(tmp_path: 
 
 def test_changes_are_told_after_they_are_committed_and_nothing_else_is(tmp_path: Path) -> None:
     told: list[str] = []
-    store = Store(Settings(data=tmp_path), on_change=lambda: told.append("change"))
+    store = Store(Settings(data=tmp_path), on_change=told.append)
     told.clear()
     for without_change in (store.read, store.write):
         with without_change():
@@ -79,7 +79,10 @@ def test_changes_are_told_after_they_are_committed_and_nothing_else_is(tmp_path:
     with store.write() as tx:
         tx.execute(text("UPDATE alembic_version SET version_num = version_num"))
         assert told == []
-    assert told == ["change"]
+    assert told == [""]
+    with store.note("alice") as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = version_num"))
+    assert told == ["", "alice"]
     store.close()
 
 
