@@ -1,15 +1,14 @@
 """From files of weights to networks: built without memory, given their tensors cast while they are copied.
 
-A file is mapped, and each stretch of it let go as soon as it is copied, so that loading needs the memory of the
-networks and that of one tensor more. The copies are ours: a file that changes later does not reach a running network.
+A file is read in parts that are cast one by one, so that loading needs the memory of the networks and that of one part
+more. The copies are ours: a file that changes later does not reach a running network.
 """
 
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from io import RawIOBase
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +27,7 @@ DTYPES = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
+PART = 4 * 2**20  # bytes
 DRAWS = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_, Tensor.normal_, Tensor.uniform_)
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -77,55 +77,45 @@ def fill(built: Network, slots: Mapping[str, Slot], device: torch.device, dtype:
 
 
 def _copies(slots: Mapping[str, Slot], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
-    copies = {}
+    copies, buffer = {}, torch.empty(PART, dtype=torch.uint8)
     in_order = sorted(slots.items(), key=lambda item: (item[1].file, item[1].begin))
     for file, group in groupby(in_order, key=lambda item: item[1].file):
-        with _unchanged(file), _mapped(file) as view:
+        with told(file), file.open("rb", buffering=0) as stream:
             for name, slot in group:
-                copies[name] = _copy(view, slot, device, dtype)
+                copies[name] = _copy(stream, slot, device, dtype, buffer)
                 if not _is_finite(copies[name]):
                     raise _not_finite(slot, dtype)
     return copies
 
 
-@contextmanager
-def _unchanged(file: Path) -> Iterator[None]:
-    """Say as a `CheckpointError` that a file has gone, or has become shorter, since its header was read."""
-    with told(file):
-        try:
-            yield
-        except ValueError as error:
-            raise CheckpointError(f"{file} was changed while it was loaded; try it again once it is whole") from error
-
-
-def _copy(view: mmap.mmap, slot: Slot, device: torch.device, dtype: torch.dtype) -> Tensor:
-    if slot.begin == slot.end:
-        return torch.empty(slot.shape, dtype=dtype, device=device)
-    length = slot.end - slot.begin
-    source = torch.frombuffer(view, dtype=torch.uint8, offset=slot.begin, count=length)
-    if slot.begin % DTYPES[slot.dtype].itemsize:
-        source = source.clone()  # torch reads numbers only at multiples of their size
-    tensor = source.view(DTYPES[slot.dtype]).view(slot.shape)
-    layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
-    copy = torch.empty(slot.shape, dtype=dtype, device=device, memory_format=layout).copy_(tensor)
-    del tensor, source
-    _let_go(view, slot.begin, slot.end)
+def _copy(stream: RawIOBase, slot: Slot, device: torch.device, dtype: torch.dtype, buffer: Tensor) -> Tensor:
+    layout = torch.channels_last if len(slot.shape) == 4 else torch.contiguous_format
+    copy = torch.empty(slot.shape, dtype=dtype, device=device, memory_format=layout)
+    stream.seek(slot.begin)
+    for part in _parts(copy, DTYPES[slot.dtype].itemsize):
+        length = part.numel() * DTYPES[slot.dtype].itemsize
+        read = buffer[:length] if length <= PART else torch.empty(length, dtype=torch.uint8)
+        _read(stream, read, slot.file)
+        part.copy_(read.view(DTYPES[slot.dtype]).view(part.shape))
     return copy
 
 
-@contextmanager
-def _mapped(file: Path) -> Iterator[mmap.mmap]:
-    """Map a file; nothing that is written to the map reaches it."""
-    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY) as view:
-        yield view
+def _parts(tensor: Tensor, itemsize: int) -> Iterator[Tensor]:
+    """Parts of a tensor that lie in a file one after another, of `PART` bytes there at most, or else a single row."""
+    if tensor.numel() == 0:
+        return iter(())
+    rows = tensor if tensor.ndim == 4 else tensor.view(-1)  # with channels last only the rows are one after another
+    return iter(torch.split(rows, max(1, PART // (itemsize * rows[0].numel()))))
 
 
-def _let_go(view: mmap.mmap, begin: int, end: int) -> None:
-    """Give the memory of a stretch back, but for the pages at its ends; the file keeps what was there."""
-    first = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
-    whole = end // mmap.PAGESIZE * mmap.PAGESIZE - first
-    if whole > 0 and hasattr(view, "madvise"):
-        view.madvise(mmap.MADV_DONTNEED, first, whole)
+def _read(stream: RawIOBase, buffer: Tensor, file: Path) -> None:
+    """Fill a buffer with what comes next. A file that was cut off meanwhile raises; a map of it would kill us."""
+    left = buffer.numpy().data
+    while left:
+        count = stream.readinto(left)
+        if not count:
+            raise CheckpointError(f"{file} was changed while it was loaded; try it again once it is whole")
+        left = left[count:]
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -16,7 +16,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.checkpoint import loading
 from models.checkpoint.facts import CheckpointError, inspect
 from models.checkpoint.headers import MAX_HEADER, MAX_TENSORS, fingerprint
 from models.checkpoint.loading import load
@@ -182,20 +181,6 @@ def test_a_link_that_leads_nowhere_or_to_itself_is_not_taken_for_a_folder(tmp_pa
         for look in (inspect, load):
             with pytest.raises(CheckpointError, match=f"{file} {problem}"):
                 look(file)
-
-
-@pytest.mark.parametrize("end", [None, 0, 2**20])
-def test_a_file_that_goes_while_it_is_loaded_is_named(
-    tmp_path: Path, written: Written, monkeypatch: pytest.MonkeyPatch, end: int | None
-) -> None:
-    file = Path(shutil.copy(written(family("sd1"), "file"), tmp_path / "going.safetensors"))
-
-    def check_and_go(_files: object) -> None:
-        file.unlink() if end is None else os.truncate(file, end)
-
-    monkeypatch.setattr(loading, "check", check_and_go)
-    with pytest.raises(CheckpointError, match=rf"^{file} (is not there|was changed while it was loaded); "):
-        load(file)
 
 
 def test_it_points_from_a_part_to_its_folder(written: Written) -> None:
