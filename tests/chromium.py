@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, TypeVar
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
@@ -21,10 +22,24 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
+# Hundreds of elements have the same few colours, and axe parses each anew for every element that lies upon it.
+REMEMBER_COLOURS = """
+(({ prototype }) => {
+    const known = new Map(), parse = prototype.parseString;
+    prototype.parseString = function (said) {
+        if (known.has(said)) return Object.assign(this, known.get(said));
+        parse.call(this, said);
+        known.set(said, { r: this.r, g: this.g, b: this.b, alpha: this.alpha });
+        return this;
+    };
+})(axe.commons.color.Color);
+"""
 COLOUR_RULES = ("color-contrast", "link-in-text-block")  # those of axe that look at colours
 AXE_RUN = """(options) => axe.run(document, options).then(({ violations }) => violations.map(
     ({ id, help, nodes }) => `${id}, ${help}: ${nodes.map(({ target }) => target.join(" ")).join(", ")}`
 ))"""
+
+T = TypeVar("T")
 
 
 class Shared:
@@ -37,6 +52,7 @@ class Shared:
     def __init__(self) -> None:
         self._open = ExitStack()
         self._browser: Browser | None = None
+        self._kept: dict[str, Any] = {}
 
     def get(self) -> Browser:
         """Return the browser. Where there is none, tests are skipped, or fail if `REQUIRE_BROWSER` is set."""
@@ -50,9 +66,18 @@ class Shared:
             self._open.callback(self._browser.close)
         return self._browser
 
+    def keep(self, name: str, opening: Callable[[Browser], AbstractContextManager[T]]) -> T:
+        """Return what `opening` gives: opened for the first who asks for this name, closed before the browser is."""
+        browser = self.get()
+        if name not in self._kept:
+            self._kept[name] = self._open.enter_context(opening(browser))
+        found: T = self._kept[name]
+        return found
+
     def close(self) -> None:
         """End it, if it was started."""
         self._browser = None
+        self._kept.clear()
         self._open.close()
 
 
@@ -65,7 +90,7 @@ def violations(page: Page, only: Sequence[str] | None = None) -> list[str]:
     Only that is fetched from the page: all that axe has looked at is a megabyte, which takes longer than looking.
     """
     if page.evaluate("typeof axe === 'undefined'"):
-        page.evaluate(AXE_SCRIPT)
+        page.evaluate(AXE_SCRIPT + REMEMBER_COLOURS)
     options = {"resultTypes": ["violations"]} | ({"runOnly": list(only)} if only is not None else {})
     found: list[str] = page.evaluate(AXE_RUN, options)
     return found

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import socket
 import threading
 import time
@@ -31,6 +32,7 @@ from starlette.routing import Route
 from app.engine.inputs import named_inputs
 from models.recipe import Recipe, explain
 
+PREVIEW_SECONDS = 0.2  # between two previews of a picture at least, as in the engine
 ENVIRONMENT = {
     "fingerprint": "0" * 64,
     "device": "cpu",
@@ -217,13 +219,15 @@ class FakeEngine:
 
     async def _events(self, recipe: Recipe) -> AsyncIterator[dict[str, Any]]:
         yield {"event": "started"}
-        rgb = picture(recipe)
+        rgb, previewed_at = picture(recipe), -math.inf
         for step in range(recipe.steps):
             await asyncio.sleep(self.step_delay)
             if step == self.die_at_step and self.deaths > 0:
                 self.deaths -= 1
                 raise ConnectionAbortedError("the fake engine dies, as it was told")
-            preview = _preview(rgb, step)
+            preview = None
+            if time.monotonic() - previewed_at >= PREVIEW_SECONDS:
+                preview, previewed_at = _preview(rgb, step), time.monotonic()
             yield {"event": "progress", "step": step + 1, "steps": recipe.steps, "preview": preview}
         if self.fail_with is not None:
             yield {"event": "failed", **self.fail_with}

@@ -1,9 +1,10 @@
-"""One server, one engine and one tab for all tests of a file: starting those for each would be half of their time."""
+"""One server, one engine and one tab for all tests in the shared browser: starting them would be half of their time."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from app.services import hashes
 from app.settings import Settings
 from tests.api.conftest import PATIENCE_SECONDS, port_of
 from tests.app.fake_engine import FakeEngine
+from tests.app.storing import migrated
+from tests.chromium import shared
 
 WINDOW = {"width": 1280, "height": 800}
 
@@ -30,17 +33,21 @@ class Stand:
     faults: list[str]
 
 
-@pytest.fixture(scope="module")
-def stand(chromium: Browser, wordy_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
-    folder = tmp_path_factory.mktemp("easel")
-    settings = Settings(data=folder / "data", checkpoint=str(wordy_checkpoint), max_pending=12, port=0)
+@pytest.fixture
+def stand(wordy_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Stand:
+    return shared.keep("stand", lambda browser: _set_up(browser, wordy_checkpoint, tmp_path_factory.mktemp("easel")))
+
+
+@contextmanager
+def _set_up(browser: Browser, checkpoint: Path, folder: Path) -> Iterator[Stand]:
+    settings = migrated(Settings(data=folder / "data", checkpoint=str(checkpoint), max_pending=12, port=0))
     with pytest.MonkeyPatch.context() as patch, FakeEngine(folder / "engine.sock", checkpoints=("bare",)) as engine:
         patch.setattr(hashes, "START_SECONDS", 3600.0)
         server = make_server(create_app(settings, engine=EngineClient(engine.socket)), settings)
         thread = threading.Thread(target=server.run, name="web", daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{port_of(server, thread)}"
-        yield _opened(chromium, engine, url)
+        yield _opened(browser, engine, url)
         server.should_exit = True
         thread.join(PATIENCE_SECONDS)
         assert not thread.is_alive(), "the server did not end"
@@ -58,5 +65,16 @@ def easel(stand: Stand) -> Iterator[Page]:
     """The tab, as its user left it; a script error or a violated security policy in it fails the test."""
     stand.engine.step_delay, stand.engine.fail_with = 0.0, None
     stand.faults.clear()
+    if stand.tab.viewport_size != WINDOW:
+        stand.tab.set_viewport_size(WINDOW)  # type: ignore[arg-type]
     yield stand.tab
     assert not stand.faults
+
+
+@pytest.fixture
+def page(easel: Page) -> Page:
+    """The tab in the hands of someone new, before a larger window."""
+    easel.context.clear_cookies()
+    easel.set_viewport_size({"width": 1440, "height": 900})
+    easel.emulate_media(color_scheme="light")
+    return easel

@@ -46,6 +46,7 @@ def test_drawing_lands_where_the_pointer_is_at_any_zoom(easel: Page) -> None:
     for zoom in (0.67, 1.5, 1):
         easel.evaluate(ZOOM, zoom)
         be_right_on_the_spot(easel, canvas_id)
+    zooming.detach()
 
 
 def be_right_on_the_spot(page: Page, canvas_id: str) -> None:

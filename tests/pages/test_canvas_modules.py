@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Route
+from playwright.sync_api import Route
 
 from app.web.templating import STATIC
+from tests.chromium import shared
 
 pytestmark = pytest.mark.browser
 ORIGIN = "http://canvas.test/"
@@ -25,9 +26,9 @@ def serve(route: Route) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(chromium: Browser) -> Iterator[Run]:
+def run() -> Iterator[Run]:
     """Run the body of a function with modules of the canvas at hand, by the names of their files."""
-    page = chromium.new_page()
+    page = shared.get().new_page()
     page.route("**/*", serve)
     page.goto(ORIGIN)
 

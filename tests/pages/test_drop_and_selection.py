@@ -20,6 +20,7 @@ from app.metadata.read import read
 from app.settings import Settings
 from tests.api.asking import finished
 from tests.app.storing import recipe
+from tests.pages.easel import Stand
 
 FOREIGN = (
     "a lake\nNegative prompt: fog\nSteps: 9, Sampler: UniPC, CFG scale: 4.5, Seed: 42, Size: 128x64, "
@@ -118,10 +119,10 @@ def test_the_command_prints_the_same(
 
 
 @pytest.mark.browser
-def test_a_selection_is_downloaded_by_keyboard(page: Page, live: str) -> None:
+def test_a_selection_is_downloaded_by_keyboard(page: Page, stand: Stand) -> None:
     page.goto("/")
     cookies = {cookie["name"]: cookie["value"] for cookie in page.context.cookies()}
-    with httpx2.Client(base_url=live, cookies=cookies, verify=False) as browser:
+    with httpx2.Client(base_url=stand.url, cookies=cookies, verify=False) as browser:
         for seed in (1, 2):
             finished(browser, seed=seed)
     page.set_viewport_size({"width": 360, "height": 800})

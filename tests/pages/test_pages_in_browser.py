@@ -19,16 +19,6 @@ TARGET = 44  # pixels, the smallest side of what a finger should hit
 expect.set_options(timeout=PATIENCE_MS)
 
 
-@pytest.fixture
-def page(easel: Page) -> Page:
-    """The tab that the tests of this file share, in the hands of someone new."""
-    easel.goto("about:blank")
-    easel.context.clear_cookies()
-    easel.set_viewport_size({"width": 1440, "height": 900})
-    easel.emulate_media(color_scheme="light")
-    return easel
-
-
 def generate(page: Page, prompt: str = "a cabin by the lake") -> None:
     """Ask for one picture as a user would, and wait for it."""
     page.goto("/")
