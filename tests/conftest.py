@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ BROWSER_TESTS = (
 # Tests that compare with diffusers, which takes as long to import as many of them: one worker does it for all.
 ORACLE = "oracle"
 ORACLE_TESTS = (
-    *("tests/models/checkpoint/", "tests/models/test_train_all.py", "tests/models/test_edit_images.py"),
+    *("tests/models/checkpoint/", "tests/models/test_train_all.py", "tests/models/test_train.py"),
+    "tests/models/test_edit_images.py",
     *("tests/models/test_bundle.py", "tests/models/test_curves.py", "tests/models/test_denoise.py"),
     *("tests/models/test_embedded.py", "tests/models/test_emphasis.py", "tests/models/test_images.py"),
     *("tests/models/test_pixels.py", "tests/models/test_samplers.py", "tests/models/test_schedule.py"),
@@ -76,7 +78,7 @@ ORACLE_TESTS = (
     *("tests/models/test_transformers_clip.py", "tests/models/test_unet.py", "tests/models/test_vae.py"),
 )
 LONG_TESTS = (  # those that take 5 s or more, the longest first
-    *("tests/models/test_seams.py", "tests/models/test_train.py", "tests/models/test_evaluate.py"),
+    *("tests/models/test_seams.py", "tests/models/test_evaluate.py"),
     *("tests/app/test_shelf.py", "tests/app/test_cli_edit.py", "tests/pages/test_studio_page.py"),
 )
 
@@ -132,6 +134,28 @@ def _turn(path: str) -> int:
 def _group(path: str) -> str:
     groups = {PROCESSES: PROCESS_TESTS, ORACLE: ORACLE_TESTS, BROWSER: BROWSER_TESTS}
     return next((name for name, starts in groups.items() if path.startswith(starts)), path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_statements_once() -> Iterator[None]:
+    """Let all databases share what SQLAlchemy makes of a statement: anew in each test it took a quarter of its time."""
+    database = sys.modules.get("app.storage.database")  # imported by the tests that were collected, if any wants it
+    with pytest.MonkeyPatch.context() as patch:
+        if database is not None:
+            patch.setattr(database, "create_engine", _alike(database.create_engine))
+        yield
+
+
+def _alike(create: Callable[..., Any]) -> Callable[..., Any]:
+    first: list[Any] = []
+
+    def create_alike(*arguments: Any, **options: Any) -> Any:
+        engine = create(*arguments, **options)
+        first[:] = first or [engine]
+        engine.dialect, engine._compiled_cache = first[0].dialect, first[0]._compiled_cache
+        return engine
+
+    return create_alike
 
 
 @pytest.fixture
