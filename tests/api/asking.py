@@ -6,7 +6,7 @@ import time
 from typing import Any, Protocol
 
 PATIENCE_SECONDS = 20.0
-SMALL = {"prompt": "mountains by the lake", "steps": 3, "width": 64, "height": 64}
+SMALL = {"prompt": "mountains by the lake", "steps": 2, "width": 64, "height": 64}
 
 
 class Browser(Protocol):

@@ -32,7 +32,7 @@ def test_it_fills_in_what_the_checkpoint_gives_and_draws_a_seed(alice: TestClien
 
 
 def test_it_finishes_with_the_pixels_that_the_engine_made(alice: TestClient) -> None:
-    job = finished(alice, seed=7)
+    job = finished(alice, seed=7, steps=3)
     assert set(job) == JOB_FIELDS
     assert set(job["image"]) == {"id", "url", "width", "height", "pixel_sha256"}
     assert job["image"]["pixel_sha256"] == pixel_sha256(Recipe.model_validate(job["recipe"]))

@@ -71,7 +71,7 @@ def test_it_is_not_ready_on_a_full_disk(alice: TestClient, monkeypatch: pytest.M
 
 
 def test_the_metrics_tell_of_queue_engine_and_requests(alice: TestClient, engine: FakeEngine) -> None:
-    finished(alice)
+    finished(alice, steps=3)
     engine.state = "loading"
     post(alice, count=4)
     told = samples(alice)

@@ -10,14 +10,7 @@ import pytest
 
 from models.bundle import Bundle
 from models.checkpoint.loading import load
-from tests.reference.oracle import KINDS, Kind, write_checkpoint
-
-
-@pytest.fixture(scope="session", params=KINDS, ids=lambda kind: kind.name)
-def each_checkpoint(request: pytest.FixtureRequest, checkpoint_of: Callable[[str], Path]) -> Path:
-    """Every kind of checkpoint in turn; tests must not change the files."""
-    kind: Kind = request.param
-    return checkpoint_of(kind.name)
+from tests.reference.oracle import KINDS, write_checkpoint
 
 
 @pytest.fixture(scope="session")

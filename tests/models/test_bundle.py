@@ -23,6 +23,7 @@ from tests.reference.oracle import relative_error
 TOLERANCE = 1e-5  # relative L2, float32
 Loaded = Callable[[Path], Bundle]
 PROMPTS = ("a photo of a cat", "", "snowy mountains at sunset")
+CheckpointOf = Callable[[str], Path]
 
 
 @pytest.fixture(scope="module")
@@ -51,23 +52,25 @@ def unet_of(path: Path) -> Any:
     return UNet2DConditionModel.from_pretrained(path / "unet").eval()
 
 
+@pytest.mark.parametrize("name", ["sd1", "sd2"])  # whose text encoders the others have, too
 @torch.no_grad()
-def test_it_encodes_as_transformers_does(each_checkpoint: Path, loaded: Loaded) -> None:
+def test_it_encodes_as_transformers_does(checkpoint_of: CheckpointOf, loaded: Loaded, name: str) -> None:
     from transformers.models.clip.modeling_clip import CLIPTextModel
 
-    theirs = CLIPTextModel.from_pretrained(each_checkpoint / "text_encoder")
-    pad = 0 if "sd2" in each_checkpoint.name else 49407
+    theirs = CLIPTextModel.from_pretrained(checkpoint_of(name) / "text_encoder")
+    pad = 0 if name == "sd2" else 49407
     wanted = theirs(torch.tensor(Tokenizer(pad=pad)(PROMPTS))).last_hidden_state
-    found = torch.stack(loaded(each_checkpoint).answer([Encode(prompt) for prompt in PROMPTS]))
+    found = torch.stack(loaded(checkpoint_of(name)).answer([Encode(prompt) for prompt in PROMPTS]))
     assert relative_error(found, wanted) <= TOLERANCE
 
 
+@pytest.mark.parametrize("name", ["sd1", "sd1-inpainting", "sd2", "sd2-inpainting"])  # sd2-v's U-Net is that of sd2
 @torch.no_grad()
-def test_it_predicts_as_diffusers_does(each_checkpoint: Path, loaded: Loaded) -> None:
-    bundle, theirs = loaded(each_checkpoint), unet_of(each_checkpoint)
+def test_it_predicts_as_diffusers_does(checkpoint_of: CheckpointOf, loaded: Loaded, name: str) -> None:
+    bundle, theirs = loaded(checkpoint_of(name)), unet_of(checkpoint_of(name))
     generator = torch.Generator().manual_seed(2)
     sample = torch.randn(1, 4, 7, 9, generator=generator)
-    extra = torch.randn(1, 5, 7, 9, generator=generator) if "inpainting" in each_checkpoint.name else None
+    extra = torch.randn(1, 5, 7, 9, generator=generator) if "inpainting" in name else None
     conds = bundle.answer([Encode(prompt) for prompt in PROMPTS[:2]])
     (found,) = bundle.answer([Predict(sample, 321.5, tuple(conds), step=0, steps=1, extra=extra)])
     rows = (sample if extra is None else torch.cat((sample, extra), 1)).expand(2, -1, -1, -1)
@@ -76,12 +79,12 @@ def test_it_predicts_as_diffusers_does(each_checkpoint: Path, loaded: Loaded) ->
 
 
 @torch.no_grad()
-def test_it_decodes_as_diffusers_does(each_checkpoint: Path, loaded: Loaded) -> None:
+def test_it_decodes_as_diffusers_does(checkpoint_of: CheckpointOf, loaded: Loaded) -> None:
     from diffusers import AutoencoderKL
 
-    theirs = AutoencoderKL.from_pretrained(each_checkpoint / "vae").eval()
+    theirs = AutoencoderKL.from_pretrained(checkpoint_of("sd1") / "vae").eval()
     latents = torch.randn(1, 4, 5, 8, generator=torch.Generator().manual_seed(3))
-    (found,) = loaded(each_checkpoint).answer([Decode(latents)])
+    (found,) = loaded(checkpoint_of("sd1")).answer([Decode(latents)])
     assert relative_error(found, theirs.decode(latents / theirs.config.scaling_factor).sample) <= TOLERANCE
 
 

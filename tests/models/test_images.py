@@ -6,6 +6,8 @@ The text embeddings are ours on both sides; they are proven where the text tower
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.bundle import Bundle
 from models.calls import Encode
-from models.checkpoint.loading import load
+from models.checkpoint.facts import layout_of
+from models.checkpoint.loading import schedule_of
 from models.jobs import txt2img
 from models.pixels import to_rgb_bytes
 from models.recipe import Recipe, Sampler
@@ -125,7 +129,9 @@ def by_diffusers(pipeline: Any, config: dict[str, Any], recipe: Recipe, embeddin
         ("zero terminal SNR", "none", 1.0),
     ],
 )
-def test_an_image_is_that_of_diffusers(folder: Path, pipeline: Any, schedule: str, guidance: str, eta: float) -> None:
+def test_an_image_is_that_of_diffusers(
+    folder: Path, loaded: Callable[[Path], Bundle], pipeline: Any, schedule: str, guidance: str, eta: float
+) -> None:
     scale, rescale = GUIDANCE[guidance]
     recipe = Recipe(
         prompt="a cabin under snowy mountains",
@@ -140,7 +146,7 @@ def test_an_image_is_that_of_diffusers(folder: Path, pipeline: Any, schedule: st
         height=SIDE + 8,
     )
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULES[schedule]))
-    bundle = load(folder)
+    bundle = replace(loaded(folder), schedule=schedule_of(layout_of(folder)))
     embeddings = [bundle.answer([Encode(text)])[0] for text in (recipe.prompt, recipe.negative_prompt)]
 
     ours = np.frombuffer(to_rgb_bytes(run(txt2img(recipe, bundle), bundle)), np.uint8).astype(int)

@@ -31,6 +31,9 @@ DRAWING = ["sd1", "sd2-base", "sd2-v"]
 PROMPT, NEGATIVE = "a cabin under snowy mountains, 35mm", "fog"
 
 each_family = pytest.mark.parametrize("kind", FAMILIES, ids=lambda kind: kind.name)
+each_shape = pytest.mark.parametrize(  # the networks of sd2-v are those of sd2-base
+    "kind", [kind for kind in FAMILIES if kind.name != "sd2-v"], ids=lambda kind: kind.name
+)
 each_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
 
@@ -44,7 +47,7 @@ def random(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(len(shape)))
 
 
-@each_family
+@each_shape
 def test_the_fabricated_file_is_what_diffusers_takes_for_an_original_one(kind: Family) -> None:
     from diffusers.loaders import single_file_utils as theirs
 
@@ -72,7 +75,7 @@ def test_it_says_what_it_is(written: Written, kind: Family, layout: str) -> None
 
 
 @each_layout
-@each_family
+@each_shape
 @torch.no_grad()
 def test_its_networks_are_those_of_diffusers(bundle_of: Any, kind: Family, layout: str) -> None:
     bundle, theirs = bundle_of(kind, layout), networks(kind)
