@@ -21,6 +21,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--js-flags=--min-semi-space-size=64 --max-semi-space-size=64",  # MiB: axe makes more garbage than a page does
 )
 # Hundreds of elements have the same few colours, and axe parses each anew for every element that lies upon it.
 REMEMBER_COLOURS = """

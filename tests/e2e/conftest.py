@@ -95,21 +95,35 @@ def new_context(browser: Browser, server: LocalServer) -> Iterator[NewContext]:
     watch.close()
 
 
-@pytest.fixture
-def page(new_context: NewContext) -> Page:
-    return new_context().new_page()
+@pytest.fixture(scope="package")
+def tab(browser: Browser, server: LocalServer) -> Iterator[tuple[Page, Watch]]:
+    """One tab for all tests: another for each would take as long as what most of them do in it."""
+    watch = Watch(browser, server)
+    yield watch.open(reduced_motion="reduce").new_page(), watch
+    watch.close()
 
 
 @pytest.fixture
-def owned(new_context: NewContext, exhibit: Exhibit, server: LocalServer) -> Callable[..., Page]:
-    """Open a page as the owner of the exhibit."""
+def page(tab: tuple[Page, Watch]) -> Iterator[Page]:
+    """The tab in the hands of someone new."""
+    page, watch = tab
+    page.context.clear_cookies()
+    page.emulate_media(color_scheme="light")
+    yield page
+    page.unroute_all()
+    watch.check()
 
-    return lambda **options: page_of_owner(new_context(**options), exhibit, server)
+
+@pytest.fixture
+def owned(page: Page, exhibit: Exhibit, server: LocalServer) -> Page:
+    """The tab in the hands of the owner of the exhibit."""
+    own(page.context, exhibit, server)
+    return page
 
 
-def page_of_owner(context: BrowserContext, exhibit: Exhibit, server: LocalServer) -> Page:
+def own(context: BrowserContext, exhibit: Exhibit, server: LocalServer) -> None:
+    """Give a browser the cookie of the owner of the exhibit."""
     context.add_cookies([{"name": name, "value": value, "url": server.url} for name, value in exhibit.cookies.items()])
-    return context.new_page()
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 
 import pytest
 from PIL import Image, ImageChops
@@ -20,8 +19,8 @@ def fetched(page: Page, image_id: str) -> Image.Image:
     return Image.open(io.BytesIO(page.request.get(f"/images/{image_id}.png").body())).convert("RGB")
 
 
-def test_only_what_is_masked_is_painted_anew(owned: Callable[..., Page], exhibit: Exhibit) -> None:
-    page = owned()
+def test_only_what_is_masked_is_painted_anew(owned: Page, exhibit: Exhibit) -> None:
+    page = owned
     page.goto(f"/images/{exhibit.image_id}")
     page.get_by_role("button", name="Edit on the canvas").click()
     expect(page.locator("[data-canvas]")).to_have_attribute("data-state", "ready")

@@ -103,7 +103,8 @@ def tab_to(page: Page, name: str) -> None:
     raise AssertionError(f"80 times Tab do not reach {name!r}")
 
 
-def test_a_reload_and_a_new_tab_keep_the_cards(page: Page) -> None:
+def test_a_reload_and_a_new_tab_keep_the_cards(new_context: NewContext) -> None:
+    page = new_context().new_page()
     card = ask(page, PROMPT, steps=MANY_STEPS)
     expect(card).to_have_attribute("data-state", "running")
     page.reload()
