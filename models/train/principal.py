@@ -89,9 +89,9 @@ def _patches(pixels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def autoencoder(principal: Principal, pictures: int = FITTED) -> VAE:
+def autoencoder(principal: Principal, config: VAEConfig, pictures: int = FITTED) -> VAE:
     """Return a new autoencoder: `principal.encode`, and what tells best from it what so many rendered pictures show."""
-    vae = VAE(VAEConfig.from_dict(SMALL.vae))
+    vae = VAE(config)
     channels = vae.config.latent_channels
     order = _Order.of(vae.config)
     for half in (vae.encoder, vae.decoder):

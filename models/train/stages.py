@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..config import VAEConfig
 from . import decoder
 from . import pairs as drawn
 from .autoencoder import Autoencoding
@@ -79,7 +80,7 @@ class Training:
         if self.design.patch > 1:
             principal = Principal.fit(self.design.vae["latent_channels"])
             principal.save(self.folder / "principal.safetensors")
-            decoder.save(autoencoder(principal), self.folder)
+            decoder.save(autoencoder(principal, VAEConfig.from_dict(self.design.vae)), self.folder)
             return
         plan = self._plan("autoencoder", self.budget.autoencoder_batch, 5e-4)
         Autoencoding(self.folder, self.design, plan, self.device).train(
