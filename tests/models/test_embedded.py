@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 import models
 from models.bundle import Bundle
-from models.checkpoint.loading import inspect, load
+from models.checkpoint.loading import inspect
 from models.jobs import txt2img
 from models.pixels import to_rgb_bytes
 from models.recipe import Recipe
@@ -22,8 +23,8 @@ PROMPT = "snowy mountains at sunset with a cabin on the left"
 
 
 @pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return load(EMBEDDED)
+def bundle(loaded: Callable[[Path], Bundle]) -> Bundle:
+    return loaded(EMBEDDED)
 
 
 def test_it_is_smaller_than_40_megabytes() -> None:

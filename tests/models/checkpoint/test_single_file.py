@@ -227,8 +227,8 @@ def test_where_nothing_says_what_it_predicts_a_trial_does(tmp_path: Path, second
     assert load(tmp_path / "other.safetensors").schedule.prediction_type == "v_prediction"
 
 
-def test_the_trial_tells_what_a_trained_network_predicts(monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = load(next(iter(Path(folder) / "embedded" for folder in models.__path__)))
+def test_the_trial_tells_what_a_trained_network_predicts(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = loaded(next(iter(Path(folder) / "embedded" for folder in models.__path__)))
     assert probing.probe(bundle.unet, bundle.text, bundle.device, bundle.dtype) == "v_prediction"
     alpha = float(bundle.schedule.alphas_cumprod[-1])
     forward: Any = UNet.forward
