@@ -16,8 +16,11 @@ from app.services.request import JobRequest
 from app.services.views import ImageView
 from app.settings import Settings
 from app.storage.store import Store
+from tests.api.conftest import decode_once
 from tests.api.picturing import file, mask, text
 from tests.app.storing import SmallCatalogue, must_claim, picture_event, settings
+
+__all__ = ["decode_once"]
 
 TWO_HOURS = 7200
 
