@@ -88,7 +88,7 @@ def test_a_page_gets_cards_that_htmx_swaps_by_their_target(bob: httpx2.Client, e
     engine.step_delay = 0.1
     with stream(bob, "/events") as messages:
         assert 'hx-target="#jobs"' in first(messages).data
-        job_id = post(bob, steps=20)["jobs"][0]["id"]
+        job_id = post(bob, steps=10)["jobs"][0]["id"]
         told = [first(messages)]
         while f"/images/{_image(bob, job_id)}" not in told[-1].data:
             told.append(first(messages))

@@ -47,7 +47,7 @@ def leave(address: str, route: str, body: dict[str, Any], engine: FakeEngine) ->
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_what_was_asked_for_is_made_and_kept(live: str, app: FastAPI, engine: FakeEngine, route: str) -> None:
-    engine.step_delay = 0.1
+    engine.step_delay = 0.05
     leave(live, route, ROUTES[route], engine)
     job = ended(app)
     assert job.status == "done"

@@ -116,7 +116,7 @@ def test_an_edit_comes_as_json_too(live: str, engine: FakeEngine) -> None:
 
 
 def test_a_stream_brings_previews_and_then_the_picture(client: openai.OpenAI, engine: FakeEngine) -> None:
-    engine.step_delay = 0.15
+    engine.step_delay = 0.1
     asked = {**SMALL, "extra_body": {"steps": 8}}
     events = list(client.images.generate(stream=True, partial_images=2, **asked))
     assert [event.type for event in events] == ["image_generation.partial_image"] * 2 + ["image_generation.completed"]

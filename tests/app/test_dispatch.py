@@ -23,7 +23,7 @@ from tests.app.fake_engine import FakeEngine
 from tests.app.house import House, PoisonedEngine
 from tests.app.storing import must_claim, picture_event, queue, recipe
 
-SLOW = 1.0  # seconds a step, until `hurry`
+SLOW = 0.5  # seconds a step, until `hurry`
 STEPS = 15
 
 
