@@ -77,9 +77,10 @@ ORACLE_TESTS = (
     *("tests/models/test_text.py", "tests/models/test_tiles.py", "tests/models/test_tiling.py"),
     *("tests/models/test_transformers_clip.py", "tests/models/test_unet.py", "tests/models/test_vae.py"),
 )
-LONG_TESTS = (  # those that take 5 s or more, the longest first
-    *("tests/models/test_seams.py", "tests/models/test_evaluate.py"),
-    *("tests/app/test_shelf.py", "tests/app/test_cli_edit.py", "tests/pages/test_studio_page.py"),
+LONG_TESTS = (  # those that take 4 s or more, by the clock, the longest first
+    *("tests/models/test_seams.py", "tests/app/test_shelf.py", "tests/app/test_dispatch.py"),
+    *("tests/api/test_openai.py", "tests/app/test_cli_edit.py", "tests/models/test_evaluate.py"),
+    *("tests/api/test_events.py", "tests/api/test_readme.py"),
 )
 
 
