@@ -30,8 +30,11 @@ def _keeper() -> Path:
 
 
 def _workers(argv: list[str]) -> list[str]:
-    """For the whole suite one worker a core; starting them is not worth it for a test that is named."""
+    """For the whole suite one worker a core and one more, since those in a browser and of processes wait a lot.
+
+    Starting them is not worth it for a test that is named.
+    """
     if any((ROOT / argument.partition("::")[0]).exists() for argument in argv if not argument.startswith("-")):
         return []
-    count = min(os.cpu_count() or 1, MAX_WORKERS)
+    count = min((os.cpu_count() or 1) + 1, MAX_WORKERS)
     return [f"--numprocesses={count}", "--dist=loadfile", "--no-loadscope-reorder"]
