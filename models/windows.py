@@ -1,7 +1,8 @@
 """Means and largest values over the window around each place, by adding stretches that double.
 
-So a window of 2 r + 1 places costs about 2 log2 r sums along whole rows, where pooling reads every place of it: on a
-CPU that is 10 to 60 times faster for the windows of 5 to 97 pixels that edits need.
+So a window of 2 r + 1 places costs about 2 log2 r sums along whole rows, where pooling reads every place of it. For the
+windows of 3 to 97 pixels that edits need, in pictures of 128 to 1536, a CPU is 6 to 20 times faster with means and 12
+to 90 times with largest values.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from models import bpe
 from models.bpe import CLIP_VOCABULARY, EOS
 from models.checkpoint.card import read_json
 from models.checkpoint.diffusers_folder import DiffusersFolder
-from models.checkpoint.headers import CheckpointError, fingerprint
+from models.checkpoint.headers import CheckpointError, fingerprint, told
 from models.checkpoint.layout import Layout
 from models.tokenizer import CompactVocabulary, Tokenizer
 
@@ -77,7 +77,9 @@ def _check_vocabulary(folder: Path) -> None:
     for name in ("tokenizer.json", "vocab.json"):
         file = folder / name
         if file.is_file():
-            if not _is_clips(VocabularyFile(name, fingerprint(file), file)):
+            with told(file):
+                mark = fingerprint(file)
+            if not _is_clips(VocabularyFile(name, mark, file)):
                 raise CheckpointError(
                     f"{file} has another vocabulary than CLIP's; only checkpoints with CLIP's tokenizer are supported"
                 )
