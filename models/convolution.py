@@ -1,9 +1,10 @@
 """Convolutions by whichever way is quickest here. With the parameters of `nn.Conv2d`; knows no network.
 
-On a CPU in float32, where nobody asks for gradients, oneDNN's own convolution is only one of three ways: Winograd's
-(`winograd.py`) takes 0.4 to 0.7 of its time where pictures and channels are large enough, and one product of matrices
-half of it for small pictures of many channels (torch 2.13, AVX-512). The choice looks at one picture's shape, never
-at how many there are, so that no picture's bits depend on its company.
+On a CPU, where nobody asks for gradients, oneDNN's own convolution is only one of the ways: Winograd's (`winograd.py`,
+float32) takes 0.4 to 0.7 of its time where pictures and channels are large enough, one product of matrices 0.5 to 0.9
+of it for small pictures of many channels, and of a picture enlarged to twice its size four ninths of the operations do
+(torch 2.13, AVX-512). The choice looks at one picture's shape, never at how many there are, so that no picture's bits
+depend on its company.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 from models import winograd
 from models.linear import flat, is_plain, linear, linear_plus
 from models.norm import GroupNorm, bent
-from models.packed import for_convolution, is_small
+from models.packed import for_convolution, is_small, kept
 
 LEAST_CHANNELS = 128  # on both sides; with fewer Winograd's transforms cost more than they save
 LEAST_WORK = 2**22  # channels times channels times tiles, likewise
@@ -29,17 +30,9 @@ class Convolution(nn.Conv2d):
     """A convolution of square kernels by torch's way, with small weights kept in oneDNN's order."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self._is_small(x):
+        if self.padding_mode != "zeros":
             return super().forward(x)
-        padding, stride = int(self.padding[0]), self.stride[0]
-        weight = for_convolution(self.weight, (x.shape[2], x.shape[3]), stride=stride, padding=padding)
-        ask = torch.ops.mkldnn._convolution_pointwise.default
-        found: Tensor = ask(x, weight, self.bias, [padding] * 2, [stride] * 2, [1, 1], 1, "none", [], "")
-        return found
-
-    def _is_small(self, x: Tensor) -> bool:
-        is_usual = self.padding_mode == "zeros" and x.dtype is torch.float32
-        return is_usual and is_small(self.weight.numel(), x.shape[2] * x.shape[3]) and is_plain(x, self.weight)
+        return _convolved(x, self.weight, self.bias, padding=int(self.padding[0]), stride=self.stride[0])
 
 
 class Conv3x3(Convolution):
@@ -74,6 +67,8 @@ class Conv3x3(Convolution):
         height, width = 2 * x.shape[2], 2 * x.shape[3]
         if _way(x, self.weight, height, width) is winograd.convolve:
             return winograd.convolve(x, self.weight, self.bias, edges=self.padding_mode, double=True)
+        if is_plain(x, self.weight) and (x.dtype is torch.bfloat16 or _is_small(x, self.weight)):
+            return _interleaved(x, self.weight, self.bias, edges=self.padding_mode)
         enlarged: Tensor = self(F.interpolate(x, size=(height, width), mode="nearest"))
         return enlarged
 
@@ -92,6 +87,20 @@ class Conv1x1(nn.Conv2d):
         return linear_plus(pixels, weight, self.bias, plus.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
+def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int, stride: int = 1) -> Tensor:
+    """Convolve x by torch's way, padded by zeros; small float32 weights are kept in oneDNN's order."""
+    if not (x.dtype is torch.float32 and _is_small(x, weight) and is_plain(x, weight)):
+        return F.conv2d(x, weight, bias, stride, padding)
+    ordered = for_convolution(weight, (x.shape[2], x.shape[3]), stride=stride, padding=padding)
+    ask = torch.ops.mkldnn._convolution_pointwise.default
+    found: Tensor = ask(x, ordered, bias, [padding] * 2, [stride] * 2, [1, 1], 1, "none", [], "")
+    return found
+
+
+def _is_small(x: Tensor, weight: Tensor) -> bool:
+    return is_small(weight.numel(), x.shape[2] * x.shape[3])
+
+
 def _sum(own: Tensor, other: Tensor) -> Tensor:
     """Their sum, in the memory of the first, which nobody else has, where gradients need it no more."""
     return own + other if torch.is_grad_enabled() else own.add_(other)
@@ -100,18 +109,18 @@ def _sum(own: Tensor, other: Tensor) -> Tensor:
 def _way(x: Tensor, weight: Tensor, height: int, width: int) -> Callable[..., Tensor] | None:
     """The quickest way to convolve pictures of this size as x are; None for torch's own."""
     channels = min(weight.shape[:2])
-    if x.dtype is not torch.float32 or channels < LEAST_CHANNELS or not is_plain(x, weight):
+    if channels < LEAST_CHANNELS or not is_plain(x, weight):
         return None
     if height * width <= MAX_GATHERED:
         return _gathered if channels >= GATHERED_CHANNELS else None
     tiles = -(-height // winograd.OUT) * -(-width // winograd.OUT)
-    return winograd.convolve if tiles * weight.shape[0] * weight.shape[1] >= LEAST_WORK else None
+    is_exact = x.dtype is torch.float32  # Winograd's transforms are 1 % off in bfloat16
+    return winograd.convolve if is_exact and tiles * weight.shape[0] * weight.shape[1] >= LEAST_WORK else None
 
 
 def _gathered(x: Tensor, weight: Tensor, bias: Tensor, *, edges: str) -> Tensor:
     """Convolve by one product of the neighbourhoods of all pixels, (B * h * w, 9 C), with the weights (9 C, K)."""
-    mode = "circular" if edges == "circular" else "constant"
-    padded = F.pad(x, (1, 1, 1, 1), mode=mode).permute(0, 2, 3, 1).contiguous()
+    padded = _padded(x, edges).permute(0, 2, 3, 1).contiguous()
     picture, row, column, channel = padded.stride()
     size = (len(x), *x.shape[2:], 3, 3, x.shape[1])
     neighbours = padded.as_strided(size, (picture, row, column, row, column, channel)).reshape(-1, 9 * x.shape[1])
@@ -119,3 +128,39 @@ def _gathered(x: Tensor, weight: Tensor, bias: Tensor, *, edges: str) -> Tensor:
     one = bias if bias.ndim == 1 else None
     found = linear(neighbours, flat, one).view(len(x), *x.shape[2:], -1)
     return (found if one is not None else found + bias[:, None, None]).permute(0, 3, 1, 2)
+
+
+def _interleaved(x: Tensor, weight: Tensor, bias: Tensor, *, edges: str) -> Tensor:
+    """Convolve x enlarged to twice its size: each of four pixels looks at 2x2 of x, by sums of the weights, kept here.
+
+    So five ninths of the operations fall away. Sums are taken in float32 and rounded to the number format once.
+    """
+    height, width = x.shape[2:]
+    x, padding = (x, 1) if edges == "zeros" else (_padded(x, edges), 0)
+    found = x.new_empty(len(x), height, 2, width, 2, len(weight))
+    for place, own in enumerate(kept(weight, "quarters", lambda: _quarters(weight.detach()))):
+        down, right = divmod(place, 2)
+        quarter = _convolved(x, own, bias, padding=padding).permute(0, 2, 3, 1)
+        found[:, :, down, :, right] = quarter[:, down : down + height, right : right + width]
+    return found.view(len(x), 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
+
+
+def _quarters(weight: Tensor) -> tuple[Tensor, ...]:
+    """The weights (K, C, 2, 2) for the upper left, upper right, lower left and lower right of four pixels."""
+    exact = weight.float()
+    return tuple(
+        _paired(_paired(exact, 2, lower), 3, right).to(weight.dtype).contiguous(memory_format=torch.channels_last)
+        for lower in (False, True)
+        for right in (False, True)
+    )
+
+
+def _paired(weight: Tensor, dim: int, is_second: bool) -> Tensor:
+    """Three taps along a side as two: of an enlarged picture's pixels, two next to each other are the same."""
+    first, middle, last = weight.unbind(dim)
+    return torch.stack((first + middle, last) if is_second else (first, middle + last), dim)
+
+
+def _padded(x: Tensor, edges: str) -> Tensor:
+    """x with a pixel more at each side, in its own order of memory."""
+    return F.pad(x, (1, 1, 1, 1), mode="circular" if edges == "circular" else "constant")

@@ -43,11 +43,17 @@ class Kept:
         return made
 
     def bytes_of(self, of: Tensor) -> int:
-        """What was made of a tensor takes, but for what shares its memory."""
+        """What was made of a tensor takes, and what was made of that, but for what shares its memory."""
         mine = self._found.get(id(of))
         if mine is None or mine[0]() is not of:
             return 0
-        return sum(_bytes(made, of) for _, made in list(mine[1].values()))
+        return sum(self._bytes(made, of) for _, made in list(mine[1].values()))
+
+    def _bytes(self, made: Any, of: Tensor) -> int:
+        if isinstance(made, tuple):
+            return sum(self._bytes(part, of) for part in made)
+        shares = not made.is_mkldnn and made.untyped_storage().data_ptr() == of.untyped_storage().data_ptr()
+        return (0 if shares else made.numel() * made.element_size()) + self.bytes_of(made)
 
     def _forgetting(self, number: int) -> Callable[[weakref.ref[Tensor]], None]:
         def forget(gone: weakref.ref[Tensor]) -> None:
@@ -60,13 +66,6 @@ class Kept:
 def _state(tensor: Tensor) -> tuple[int, int]:
     """Where a tensor lies and how often it was changed in place."""
     return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version
-
-
-def _bytes(made: Any, of: Tensor) -> int:
-    if isinstance(made, tuple):
-        return sum(_bytes(part, of) for part in made)
-    shares = not made.is_mkldnn and made.untyped_storage().data_ptr() == of.untyped_storage().data_ptr()
-    return 0 if shares else made.numel() * made.element_size()
 
 
 kept = Kept()

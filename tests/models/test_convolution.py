@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from models import convolution, winograd
 from models import norm as norm_of
 from models.convolution import Conv1x1, Conv3x3
+from models.linear import is_plain
 from tests.reference.oracle import relative_error
 
 ROUNDING = 2e-6  # relative L2, float32; adding up directly is 3e-7 from the truth, Winograd's transforms 1.2e-6
@@ -68,13 +69,35 @@ def test_each_way_is_torchs_convolution_with_a_shift(side: int, edges: str) -> N
     assert relative_error(layer.doubled(x), wanted(x, layer, double=True)) <= ROUNDING
 
 
+@pytest.mark.parametrize("edges", ["zeros", "circular"])
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.float32, ROUNDING), (torch.bfloat16, 3e-3)])
+@pytest.mark.parametrize("shape", [(2, 8, 4, 6), (3, 5, 1, 3)])
+@torch.no_grad()
+def test_an_enlarged_picture_is_convolved_in_quarters(
+    shape: tuple[int, ...], dtype: torch.dtype, rounding: float, edges: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, x = layer_of(shape[1], 6, edges=edges).to(dtype), torch.randn(shape).to(dtype)
+    if not is_plain(x, layer.weight):
+        pytest.skip("torch knows no bfloat16 on this processor")
+    truth = wanted(x, layer, double=True)
+    monkeypatch.setattr(F, "interpolate", None)  # nothing is enlarged
+    assert relative_error(layer.doubled(x).double(), truth) <= rounding
+    layer.weight.neg_()
+    layer.bias.neg_()
+    assert relative_error(layer.doubled(x).double(), -truth) <= rounding  # what was kept follows the weights
+
+
 @pytest.mark.parametrize("side", [8, 16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.usefixtures("small_work")
 @torch.no_grad()
-def test_no_pictures_bits_depend_on_its_company(side: int) -> None:
-    layer, x, shift = layer_of(128, 128), torch.randn(7, 128, side, side), torch.randn(7, 128)
-    together = layer(x, shift)
-    assert all(torch.equal(layer(x[i : i + 1], shift[i : i + 1])[0], together[i]) for i in range(len(x)))
+def test_no_pictures_bits_depend_on_its_company(side: int, dtype: torch.dtype) -> None:
+    layer = layer_of(128, 128).to(dtype)
+    x, shift = torch.randn(7, 128, side, side).to(dtype), torch.randn(7, 128).to(dtype)
+    together, doubled = layer(x, shift), layer.doubled(x)
+    for i in range(len(x)):
+        assert torch.equal(layer(x[i : i + 1], shift[i : i + 1])[0], together[i])
+        assert torch.equal(layer.doubled(x[i : i + 1])[0], doubled[i])
 
 
 def test_only_what_asks_for_no_gradient_is_convolved_our_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +108,7 @@ def test_only_what_asks_for_no_gradient_is_convolved_our_way(monkeypatch: pytest
     layer(torch.randn(1, 128, 16, 16))
     with torch.no_grad():
         layer.to(torch.bfloat16)(torch.randn(1, 128, 16, 16, dtype=torch.bfloat16))
+        layer.doubled(torch.randn(1, 128, 16, 16, dtype=torch.bfloat16))
         layer_of(64, 1024)(torch.randn(1, 64, 64, 64))
         assert ways == []
         layer.float()
