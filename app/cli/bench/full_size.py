@@ -49,10 +49,10 @@ def _write(path: Path) -> None:
     (path / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
 
 
-def ours(path: Path, dtype: torch.dtype) -> Bundle:
+def ours(path: Path, dtype: torch.dtype, device: torch.device | str = "cpu") -> Bundle:
     from models.checkpoint.loading import load
 
-    return load(path, dtype=dtype)
+    return load(path, device=device, dtype=dtype)
 
 
 def their_unet(path: Path, dtype: torch.dtype) -> Any:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from models.attention import Attention
 from models.bundle import Bundle
 from models.calls import Decode, EncodeImage
+from models.checkpoint import weights
 from models.checkpoint.loading import load
 from models.config import UNetConfig
 from models.unet import UNet
@@ -25,6 +26,15 @@ LARGEST = 65_504  # in float16
 @pytest.fixture(scope="module")
 def half(written: Written) -> Bundle:
     return load(written(family("sd2-v"), "file"), dtype=torch.float16)
+
+
+def test_weights_are_the_same_however_little_is_read_at_a_time(
+    half: Bundle, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part may be less than one output channel of a convolution."""
+    monkeypatch.setattr(weights, "PART", 2**10)
+    other = load(written(family("sd2-v"), "file"), dtype=torch.float16).unet.state_dict()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in half.unet.state_dict().items())
 
 
 def test_attention_with_scores_beyond_float16_is_computed_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
