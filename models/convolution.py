@@ -9,7 +9,8 @@ depend on its company.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from models import winograd
 from models.linear import flat, is_plain, linear, linear_plus
 from models.norm import GroupNorm, bent
-from models.packed import for_convolution, is_small, kept
+from models.packed import for_convolution, is_small, kept, ordered
 
 LEAST_CHANNELS = 128  # on both sides; with fewer Winograd's transforms cost more than they save
 LEAST_WORK = 2**22  # channels times channels times tiles, likewise
@@ -91,9 +92,15 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int, 
     """Convolve x by torch's way, padded by zeros; small float32 weights are kept in oneDNN's order."""
     if not (x.dtype is torch.float32 and _is_small(x, weight) and is_plain(x, weight)):
         return F.conv2d(x, weight, bias, stride, padding)
-    ordered = for_convolution(weight, (x.shape[2], x.shape[3]), stride=stride, padding=padding)
+    return _in_order(
+        x, for_convolution(weight, (x.shape[2], x.shape[3]), stride=stride, padding=padding), bias, padding, stride
+    )
+
+
+def _in_order(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, stride: int = 1) -> Tensor:
+    """Convolve x by weights in oneDNN's order."""
     ask = torch.ops.mkldnn._convolution_pointwise.default
-    found: Tensor = ask(x, ordered, bias, [padding] * 2, [stride] * 2, [1, 1], 1, "none", [], "")
+    found: Tensor = ask(x, weight, bias, [padding] * 2, [stride] * 2, [1, 1], 1, "none", [], "")
     return found
 
 
@@ -138,11 +145,22 @@ def _interleaved(x: Tensor, weight: Tensor, bias: Tensor, *, edges: str) -> Tens
     height, width = x.shape[2:]
     x, padding = (x, 1) if edges == "zeros" else (_padded(x, edges), 0)
     found = x.new_empty(len(x), height, 2, width, 2, len(weight))
-    for place, own in enumerate(kept(weight, "quarters", lambda: _quarters(weight.detach()))):
+    for place, quarter in enumerate(_of_quarters(x, weight, bias, padding)):
         down, right = divmod(place, 2)
-        quarter = _convolved(x, own, bias, padding=padding).permute(0, 2, 3, 1)
-        found[:, :, down, :, right] = quarter[:, down : down + height, right : right + width]
+        seen = quarter[:, :, down : down + height, right : right + width]
+        found[:, :, down, :, right] = seen.permute(0, 2, 3, 1)
     return found.view(len(x), 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
+
+
+def _of_quarters(x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Iterator[Tensor]:
+    """Convolve x by each of the `_quarters` of the weight, which are kept; those in float32 in oneDNN's order alone."""
+    if x.dtype is torch.float32:
+        size = x.shape[2], x.shape[3]
+        make = partial(ordered, size=size, stride=1, padding=padding)
+        own = kept(weight, ("quarters", size, padding), lambda: tuple(map(make, _quarters(weight.detach()))))
+        return (_in_order(x, quarter, bias, padding) for quarter in own)
+    own = kept(weight, "quarters", lambda: _quarters(weight.detach()))
+    return (F.conv2d(x, quarter, bias, padding=padding) for quarter in own)
 
 
 def _quarters(weight: Tensor) -> tuple[Tensor, ...]:

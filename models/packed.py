@@ -90,10 +90,11 @@ def for_linear(weight: Tensor, positions: int) -> Tensor:
 
 def for_convolution(weight: Tensor, size: tuple[int, int], *, stride: int, padding: int) -> Tensor:
     """A convolution's float32 weight (K, C, k, k) in oneDNN's order for maps of this height and width."""
+    return kept(weight, (size, stride, padding), lambda: ordered(weight, size, stride=stride, padding=padding))
 
-    def make() -> Tensor:
-        ways, shape = ([padding] * 2, [stride] * 2, [1, 1], 1), [HINT, weight.shape[1], *size]
-        made: Tensor = torch.ops.mkldnn._reorder_convolution_weight(weight.detach(), *ways, shape)
-        return made
 
-    return kept(weight, (size, stride, padding), make)
+def ordered(weight: Tensor, size: tuple[int, int], *, stride: int, padding: int) -> Tensor:
+    """The same, made anew."""
+    ways, shape = ([padding] * 2, [stride] * 2, [1, 1], 1), [HINT, weight.shape[1], *size]
+    made: Tensor = torch.ops.mkldnn._reorder_convolution_weight(weight.detach(), *ways, shape)
+    return made
