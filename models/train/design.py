@@ -70,27 +70,27 @@ def _text(width: int, heads: int, context: int) -> dict[str, Any]:
 SMALL = Design(
     name="small",
     world=1,
-    context=32,
+    context=40,
     image_size=256,
     vae=_vae(
         in_channels=3 * 16**2,
         out_channels=3 * 16**2,
-        latent_channels=32,
+        latent_channels=48,
         block_out_channels=[160],
         down_block_types=["DownEncoderBlock2D"],
         up_block_types=["UpDecoderBlock2D"],
         sample_size=16,
     ),
     unet=_unet(
-        in_channels=32,
-        out_channels=32,
+        in_channels=48,
+        out_channels=48,
         block_out_channels=[96, 128, 192],
         down_block_types=["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
         up_block_types=["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
         attention_head_dim=4,
         cross_attention_dim=192,
     ),
-    text=_text(192, 3, 32),
+    text=_text(192, 3, 40),
 )
 LARGE = Design(
     name="large",

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -76,6 +76,10 @@ def main(argv: list[str] | None = None) -> int:
     figures["texture"] = textures(bundle, reader.world, len(scenes))
     pictures = _pictures(bundle, scenes)
     figures["defaults"] = _judged(reader, pictures, scenes)
+    if reader.world.styles:
+        plain = replace(reader.world, styles=(), palettes=())
+        scenes_of_it = held_out(options.prompts, plain)
+        figures["plain"] = _judged(reader, _pictures(bundle, scenes_of_it), scenes_of_it, plain)
     compose([Image.fromarray(p) for p in pictures[:48]], [_said(i, s) for i, s in enumerate(scenes[:48])]).save(
         folder / "held-out.png"
     )
@@ -142,10 +146,12 @@ def score(reader: judge.Judge, pictures: Sequence[NDArray[np.uint8]], scenes: Se
     return Score(_shares(right), float(np.mean(whole)), float(np.mean(doubled)), _shares(unasked))
 
 
-def _judged(reader: judge.Judge, pictures: Sequence[NDArray[np.uint8]], scenes: Sequence[Scene]) -> dict[str, Any]:
-    """Return the `Score` of pictures of the first held-out scenes and how far their texture is from renders of them."""
+def _judged(
+    reader: judge.Judge, pictures: Sequence[NDArray[np.uint8]], scenes: Sequence[Scene], world: World | None = None
+) -> dict[str, Any]:
+    """Return the `Score` of pictures of a world's first held-out scenes and how far their texture is from renders."""
     height, width, _ = pictures[0].shape
-    rendered = _renders(len(scenes), reader.world, width, height)
+    rendered = _renders(len(scenes), world or reader.world, width, height)
     return asdict(score(reader, pictures, scenes)) | {"texture": texture.distance(np.stack(pictures), rendered)}
 
 
@@ -230,8 +236,11 @@ def report(figures: dict[str, Any]) -> str:
     lines += [f"| {part} | {share:.0%} | {ceiling[part]:.0%} |" for part, share in defaults["parts"].items()]
     lines += [f"| all at once | {defaults['all']:.0%} | |", f"| something doubled | {defaults['doubled']:.0%} | |"]
     lines += [f"| {part}, though not asked for | {share:.0%} | |" for part, share in defaults["unasked"].items()]
+    if plain := figures.get("plain"):
+        lines += [f"| all at once, of captions without style or palette | {plain['all']:.0%} | |"]
     lines += ["", "| texture, from renders of the same scenes | fine | half | quarter |", "|---|---|---|---|"]
     distances = figures["texture"] | {"the defaults": defaults["texture"]}
+    distances |= {"without style or palette": plain["texture"]} if plain else {}
     lines += [f"| {name} | {' | '.join(f'{one:.0f}' for one in found)} |" for name, found in distances.items()]
     lines += ["", f"autoencoder {figures['psnr']:.1f} dB; one picture {figures['seconds']:.2f} s"]
     for title in series():

@@ -40,6 +40,11 @@ EXAMPLES = [
     "palm trees on the right by the ocean in the morning, sand dunes behind, the sun on the left",
     "rolling hills by the sea at night, a crescent moon in the middle and a starry sky",
     "snowy mountains in winter at noon with pine trees on the right and the sun on the left",
+    "snowy mountains by a lake at sunset with a cabin on the left, as a woodcut",
+    "a lighthouse on the left by the sea at night with a full moon on the right, mezzotint style",
+    "rolling hills in a meadow by day with a windmill on the right and clouds, papercut style",
+    "islands by the ocean in the morning with a sailboat in the middle, in pastel colors",
+    "mountains by a lake at dusk with pine trees on the left and a crescent moon on the right, in blue and gold",
 ]
 MORE_EXAMPLES = [
     "snowy mountains at sunset with a castle on the left, papercut style",

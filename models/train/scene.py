@@ -86,6 +86,8 @@ FIRST_WORLD = World(
         "tent",
         "windmill",
     ),
+    styles=("pastel", "papercut", "woodcut", "mezzotint"),
+    palettes=("blue and gold", "red and cream", "purple and teal", "green and ivory", "pink and navy", "sepia"),
 )
 SECOND_WORLD = World(
     times=FIRST_WORLD.times,
@@ -178,7 +180,7 @@ def sample_scene(rng: Random, world: World = FIRST_WORLD) -> Scene:
     )
     if world.stickers and rng.random() < STICKER_SHARE:
         return _sticker(rng, world)
-    return scene if world == FIRST_WORLD else _enriched(scene, rng, world)
+    return _enriched(scene, rng, world)
 
 
 def _sticker(rng: Random, world: World) -> Scene:
@@ -196,22 +198,26 @@ def _luminaries(time: str) -> tuple[Any, ...]:
 
 def _enriched(scene: Scene, rng: Random, world: World) -> Scene:
     """Add what only the later worlds have; each addition to few scenes, so that most stay calm."""
-    weather = rng.choice(world.weathers) if rng.random() < 0.2 else None
+    weather = _perhaps(world.weathers, 0.2, rng)
     if weather in ("rain", "snowfall") and scene.ground in DRY:
         weather = "fog"
     if weather:  # which hides the sky
         scene = replace(scene, luminary=None, stars=False, aurora=False, clouds=False)
-    style = rng.choice(world.styles) if rng.random() < 0.5 else None
+    style = _perhaps(world.styles, 0.5, rng)
     return replace(
         scene,
         weather=weather,
-        season=rng.choice(world.seasons) if scene.ground in GREEN and rng.random() < 0.25 else None,
+        season=_perhaps(world.seasons, 0.25 if scene.ground in GREEN else 0, rng),
         style=style,
-        palette=rng.choice(world.palettes) if style not in COLORED and rng.random() < 0.2 else None,
+        palette=_perhaps(world.palettes, 0.2 if style not in COLORED else 0, rng),
         count=_count(scene, rng, world),
-        size=rng.choice(world.sizes) if scene.thing and rng.random() < 0.2 else None,
-        birds=weather is None and scene.time not in DARK and rng.random() < 0.2,
+        size=_perhaps(world.sizes, 0.2 if scene.thing else 0, rng),
+        birds=world.has_birds and weather is None and scene.time not in DARK and rng.random() < 0.2,
     )
+
+
+def _perhaps(values: tuple[str, ...], share: float, rng: Random) -> str | None:
+    return rng.choice(values) if values and rng.random() < share else None
 
 
 def _count(scene: Scene, rng: Random, world: World) -> int:

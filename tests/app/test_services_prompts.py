@@ -116,7 +116,7 @@ def test_a_prompt_with_more_tokens_than_are_read_is_refused(catalogue: Catalogue
 
 def test_tokens_are_counted_as_the_checkpoint_reads_them(catalogue: Catalogue) -> None:
     assert count_tokens(catalogue.default, "(mountains:1.2) by the purple lake") == TokenCount(4, 75)
-    assert count_tokens(catalogue.get("embedded"), "snowy mountains at sunset").length == 30
+    assert count_tokens(catalogue.get("embedded"), "snowy mountains at sunset").length == 38
 
 
 @pytest.mark.parametrize(("count", "room", "chunks"), [(0, 75, 1), (1, 75, 1), (75, 75, 1), (76, 150, 2)])
