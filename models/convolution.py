@@ -158,7 +158,8 @@ def _of_quarters(x: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Itera
         size = x.shape[2], x.shape[3]
         make = partial(ordered, size=size, stride=1, padding=padding)
         own = kept(weight, ("quarters", size, padding), lambda: tuple(map(make, _quarters(weight.detach()))))
-        return (_in_order(x, quarter, bias, padding) for quarter in own)
+        rows = x if len(x) > 1 else torch.cat((x, x))  # a lone one may get other bits (64 channels, 8 x 8, two threads)
+        return (_in_order(rows, quarter, bias, padding)[: len(x)] for quarter in own)
     own = kept(weight, "quarters", lambda: _quarters(weight.detach()))
     return (F.conv2d(x, quarter, bias, padding=padding) for quarter in own)
 

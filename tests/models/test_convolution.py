@@ -100,6 +100,21 @@ def test_no_pictures_bits_depend_on_its_company(side: int, dtype: torch.dtype) -
         assert torch.equal(layer.doubled(x[i : i + 1])[0], doubled[i])
 
 
+@pytest.mark.parametrize(("channels", "side"), [(64, 8), (192, 4), (128, 8), (32, 16)])
+@pytest.mark.parametrize("threads", [1, 2])
+@torch.no_grad()
+def test_no_small_layers_bits_depend_on_how_many_pictures_are_enlarged(channels: int, side: int, threads: int) -> None:
+    layer, x = layer_of(channels, channels), torch.randn(5, channels, side, side)
+    x = x.contiguous(memory_format=torch.channels_last)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = [layer.doubled(x[:count])[0] for count in range(1, 6)]
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(each, found[0]) for each in found)
+
+
 def test_only_what_asks_for_no_gradient_is_convolved_our_way(monkeypatch: pytest.MonkeyPatch) -> None:
     ways: list[str] = []
     monkeypatch.setattr(winograd, "convolve", lambda *_, **__: ways.append("winograd"))
