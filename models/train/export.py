@@ -31,7 +31,9 @@ DEFAULTS = {
 }
 EXAMPLES = [
     "snowy mountains at sunset with a cabin on the left",
+    "mountains by a lake at dusk with pine trees on the left and a crescent moon on the right, in blue and gold",
     "a lighthouse on the right by the sea at night, rolling hills behind, a crescent moon on the left",
+    "mountains by a lake at dawn with a tent on the left, mezzotint style",
     "northern lights, islands beside a lake at night with a sailboat on the right",
     "snowy mountains in the snow on a clear day with a cabin on the right",
     "sand dunes in the desert at sundown with a cactus on the right and the sun on the left",
@@ -40,11 +42,9 @@ EXAMPLES = [
     "palm trees on the right by the ocean in the morning, sand dunes behind, the sun on the left",
     "rolling hills by the sea at night, a crescent moon in the middle and a starry sky",
     "snowy mountains in winter at noon with pine trees on the right and the sun on the left",
-    "snowy mountains by a lake at sunset with a cabin on the left, as a woodcut",
-    "a lighthouse on the left by the sea at night with a full moon on the right, mezzotint style",
-    "rolling hills in a meadow by day with a windmill on the right and clouds, papercut style",
     "islands by the ocean in the morning with a sailboat in the middle, in pastel colors",
-    "mountains by a lake at dusk with pine trees on the left and a crescent moon on the right, in blue and gold",
+    "snowy mountains on a clear day with pine trees on the right, as a woodcut",
+    "rolling hills in a meadow by day with a windmill on the right and clouds, papercut style",
 ]
 MORE_EXAMPLES = [
     "snowy mountains at sunset with a castle on the left, papercut style",
