@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..bundle import Bundle
-from ..calls import Call
+from ..calls import Call, Predict
 from ..jobs import Job, job_of
 from ..recipe import Recipe
 from .pictures import to_picture
@@ -42,8 +42,8 @@ def _in_step(jobs: Sequence[Job], bundle: Bundle) -> list[Tensor]:
     done: dict[int, Tensor] = {}
     waiting: dict[int, Call] = {number: next(job) for number, job in enumerate(jobs)}
     while waiting:
-        kind = type(next(iter(waiting.values())))
-        asked = {number: call for number, call in waiting.items() if type(call) is kind}
+        kind = _kind(next(iter(waiting.values())))
+        asked = {number: call for number, call in waiting.items() if _kind(call) == kind}
         for number, answer in zip(asked, bundle.answer([*asked.values()]), strict=True):
             try:
                 waiting[number] = jobs[number].send(answer)
@@ -51,3 +51,8 @@ def _in_step(jobs: Sequence[Job], bundle: Bundle) -> list[Tensor]:
                 del waiting[number]
                 done[number] = finished.value
     return [done[number] for number in range(len(jobs))]
+
+
+def _kind(call: Call) -> tuple[object, ...]:
+    """What calls that are answered together have in common: a long prompt has more tokens than others."""
+    return type(call), call.conds[0].shape if isinstance(call, Predict) else None

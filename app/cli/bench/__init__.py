@@ -35,7 +35,7 @@ PARTS = {
     "queue": "1,000 jobs: a POST while they pile up, and choosing who is next",
     "gallery": "a page of 100,000 images",
     "canvas": "a dab of the brush in a real browser without a GPU",
-    "gpu": "Stable Diffusion 1.5 on a GPU beside diffusers; ten minutes, only where it is named",
+    "gpu": "Stable Diffusion 1.5 on a GPU beside diffusers; only where it is named",
     "parity": "Stable Diffusion 1.5 and 2.1 in full size against diffusers; takes minutes and 10 GB of memory",
 }
 NAMED_ONLY = ("gpu",)  # not even measured with all

@@ -20,6 +20,7 @@ from app.cli.bench.figure import Figure
 from app.cli.bench.full_size import folder, ours, their_unet, their_vae, tuned
 from app.cli.bench.measure import Timing, agree, gemm_peak, in_turns, prepare, ratios, timed
 from app.cli.bench.serve import mixed
+from app.cli.bench.unet import TIMESTEP
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ REHEARSAL = Extent(side=64, steps=2, rounds=1, jobs=3, each=1, polite=1)
 
 
 def measure(settings: Settings, *, quick: bool = False) -> Iterator[Figure]:
-    """About ten minutes, most of them of diffusers' compiler. Raises `RuntimeError` without a GPU.
+    """Nobody has run it there yet; most of the time will be that of diffusers' compiler. Raises `RuntimeError` without a GPU.
 
-    `quick` goes through it in small, for which nothing was set as a goal: four minutes on two cores.
+    `quick` goes through it in small, for which nothing was set as a goal; minutes on a CPU.
     """
     from models.devices import pick_device, pick_dtype
 
@@ -192,9 +193,9 @@ def _agree(bundle: Bundle, pipeline: Any, recipe: Recipe) -> Figure:
         generator=torch.Generator().manual_seed(recipe.seed),
     )
     states = pipeline.states[0]
-    (mine,) = bundle.answer([Predict(latents, 501.0, (states[0].to("cpu", torch.float32),), step=0, steps=1)])
+    (mine,) = bundle.answer([Predict(latents, float(TIMESTEP), (states[0].to("cpu", torch.float32),), step=0, steps=1)])
     with torch.inference_mode():
-        other = pipeline.unet(latents.to(states), 501, encoder_hidden_states=states, return_dict=False)[0]
+        other = pipeline.unet(latents.to(states), TIMESTEP, encoder_hidden_states=states, return_dict=False)[0]
     return agree("a step", mine, other.cpu(), STEP_TOLERANCE)
 
 
