@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 import models
 from models.bundle import Bundle
-from models.checkpoint.loading import inspect
+from models.checkpoint.loading import inspect, load
 from models.jobs import txt2img
 from models.pixels import to_rgb_bytes
 from models.recipe import Recipe
 from models.run import run
 from models.torchvision_guard import declare_missing_operators
+from models.train.gallery import draw, recipes_of
 
 EMBEDDED = Path(models.__file__).parent / "embedded"
 PROMPT = "snowy mountains at sunset with a cabin on the left"
@@ -80,3 +81,10 @@ def test_diffusers_draws_the_same_picture(bundle: Bundle) -> None:
     wanted = (decoded[0] / 2 + 0.5).clamp(0, 1).mul(255).round().permute(1, 2, 0).flatten()
 
     assert (ours.float() - wanted).abs().max() <= 1
+
+
+def test_prompts_of_any_length_are_drawn_side_by_side() -> None:
+    bundle = load(EMBEDDED)
+    prompts = ["a lake", ", ".join(["a lighthouse by the sea at night with stars"] * 6)]
+    together = draw(bundle, recipes_of(bundle, prompts, steps=1, width=192, height=192))
+    assert [picture.shape for picture in together] == [(192, 192, 3)] * 2

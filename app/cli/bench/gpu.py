@@ -54,7 +54,7 @@ REHEARSAL = Extent(side=64, steps=2, rounds=1, jobs=3, each=1, polite=1)
 
 
 def measure(settings: Settings, *, quick: bool = False) -> Iterator[Figure]:
-    """Nobody has run it there yet; most of the time will be that of diffusers' compiler. Raises `RuntimeError` without a GPU.
+    """Most of the time will be that of diffusers' compiler. Raises `RuntimeError` without a GPU.
 
     `quick` goes through it in small, for which nothing was set as a goal; minutes on a CPU.
     """
