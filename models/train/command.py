@@ -26,6 +26,7 @@ from random import Random
 from ..devices import DeviceError, pick_device
 from .design import DESIGNS, Design
 from .export import export_folder
+from .origin import OriginError
 from .scene import WORLDS
 from .stages import CPU_BUDGET, GPU_BUDGET, Budget, Training
 
@@ -60,7 +61,9 @@ def main(argv: list[str] | None = None) -> int:
         return _artwork()
     try:
         training = _training(options)
-    except DeviceError as error:
+        if options.origin is not None:
+            training.begin(options.origin)
+    except (DeviceError, OriginError) as error:
         print(f"python3 -m app train: {error}", file=sys.stderr)
         return 2
     match options.stage:
@@ -101,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", type=Path, default=Path("build/embedded"), help="folder of export and sheet")
     parser.add_argument("--design", choices=sorted(DESIGNS), help="networks and world (large on a GPU, else small)")
     parser.add_argument("--device", default="auto", help="cuda, mps or cpu (default: the best there is)")
+    parser.add_argument("--from", type=Path, dest="origin", metavar="FOLDER", help="begin with an exported checkpoint")
     parser.add_argument("--minutes", type=float, help="train so long in all (25 on a GPU, else 120)")
     parser.add_argument("--stop-after", type=float, metavar="MINUTES", help="end this call then; the next one goes on")
     parser.add_argument("--steps", type=int, help="end each stage after so many steps, whatever the time")
@@ -108,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--chunks", type=int, help="thousands of pictures to train the U-Net on")
     parser.add_argument("--batch", type=int, help="pictures a step of the U-Net (512 on a GPU, else 16)")
     parser.add_argument("--learning-rate", type=float, help="of the U-Net (8e-4)")
+    parser.add_argument("--decay", type=float, help="share of the whole in which the rate falls to 0 (0.35)")
     parser.add_argument("--compile", action="store_true", help="compile the U-Net: faster after a minute or two")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that render")
     parser.add_argument("--show-forward", type=Path, metavar="PICTURE", help="draw how noise covers a picture, and end")
@@ -124,7 +129,7 @@ def _training(options: argparse.Namespace) -> Training:
 
 
 def _budget(budget: Budget, options: argparse.Namespace) -> Budget:
-    named = ("minutes", "pictures", "chunks", "batch", "learning_rate", "steps")
+    named = ("minutes", "pictures", "chunks", "batch", "learning_rate", "decay", "steps")
     chosen = {name: getattr(options, name) for name in named if getattr(options, name) is not None}
     return replace(budget, is_compiled=options.compile, **chosen)
 

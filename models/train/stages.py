@@ -23,6 +23,7 @@ from .decoder import Decoding
 from .design import Design
 from .diffusion import Run
 from .export import export_folder
+from .origin import begin
 from .plan import Plan
 from .principal import Principal, autoencoder
 
@@ -42,6 +43,7 @@ class Budget:
     autoencoder_batch: int
     steps: int = 0
     learning_rate: float = 8e-4
+    decay: float = 0.35
     is_compiled: bool = False
 
 
@@ -60,6 +62,10 @@ class Training:
     device: torch.device
     workers: int
     deadline: float | None = None
+
+    def begin(self, checkpoint: Path) -> None:
+        """Begin with the weights of an exported checkpoint; nothing if the training has begun. Raises `OriginError`."""
+        begin(self.folder, self.design, checkpoint)
 
     def all(self, checkpoint: Path) -> bool:
         """Run every stage that is not over; export if all are. Returns whether the training is over."""
@@ -119,7 +125,7 @@ class Training:
 
     def _plan(self, stage: str, batch: int, learning_rate: float) -> Plan:
         minutes = 0.0 if self.budget.steps else self.budget.minutes * SHARES[stage]
-        return Plan(self.budget.steps, minutes, batch=batch, learning_rate=learning_rate)
+        return Plan(self.budget.steps, minutes, self.budget.decay, batch, learning_rate)
 
     def _encoder(self) -> drawn.Encoder:
         principal = self.folder / "principal.safetensors"
