@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models import winograd
-from models.linear import flat, is_plain, linear, linear_plus
+from models.linear import flat, is_plain, is_widened, linear, linear_plus, wide
 from models.norm import GroupNorm, bent
 from models.packed import for_convolution, is_small, kept, ordered
 
@@ -90,6 +90,9 @@ class Conv1x1(nn.Conv2d):
 
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int, stride: int = 1) -> Tensor:
     """Convolve x by torch's way, padded by zeros; small float32 weights are kept in oneDNN's order."""
+    if is_widened(x, weight):
+        added = None if bias is None else bias.float()
+        return F.conv2d(x.float(), wide(weight), added, stride, padding).to(x.dtype)
     if not (x.dtype is torch.float32 and _is_small(x, weight) and is_plain(x, weight)):
         return F.conv2d(x, weight, bias, stride, padding)
     return _in_order(
@@ -115,13 +118,13 @@ def _sum(own: Tensor, other: Tensor) -> Tensor:
 
 def _way(x: Tensor, weight: Tensor, height: int, width: int) -> Callable[..., Tensor] | None:
     """The quickest way to convolve pictures of this size as x are; None for torch's own."""
-    channels = min(weight.shape[:2])
-    if channels < LEAST_CHANNELS or not is_plain(x, weight):
+    channels, is_wide = min(weight.shape[:2]), is_widened(x, weight)
+    if channels < LEAST_CHANNELS or not (is_wide or is_plain(x, weight)):
         return None
     if height * width <= MAX_GATHERED:
         return _gathered if channels >= GATHERED_CHANNELS else None
     tiles = -(-height // winograd.OUT) * -(-width // winograd.OUT)
-    is_exact = x.dtype is torch.float32  # Winograd's transforms are 1 % off in bfloat16
+    is_exact = is_wide or x.dtype is torch.float32  # Winograd's transforms are 1 % off in bfloat16
     return winograd.convolve if is_exact and tiles * weight.shape[0] * weight.shape[1] >= LEAST_WORK else None
 
 

@@ -22,6 +22,22 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
+def has_bfloat16(device: torch.device | str) -> bool:
+    """Whether a device computes in bfloat16; a processor that does not takes a hundred times as long over it."""
+    match torch.device(device).type:
+        case "cpu":
+            return bool(torch._C._has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        case "cuda":
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        case _:
+            return True
+
+
+def autocast(device: torch.device | str) -> torch.autocast:
+    """Return the context in which a training computes: in bfloat16 where the device does."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=has_bfloat16(device))
+
+
 def pick_dtype(name: str = "auto", device: torch.device | str = "cpu") -> torch.dtype:
     """Return the number format of this name; `auto` is bfloat16 (else float16) on CUDA, and float32 elsewhere.
 
@@ -31,7 +47,7 @@ def pick_dtype(name: str = "auto", device: torch.device | str = "cpu") -> torch.
     if name == "auto":
         if kind != "cuda":
             return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return torch.bfloat16 if has_bfloat16(device) else torch.float16
     if name not in DTYPES:
         raise DeviceError(f"dtype {name!r} is unknown; choose one of auto, {', '.join(DTYPES)}")
     if name == "float16" and kind == "cpu":

@@ -86,7 +86,7 @@ def _torch(settings: Settings) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     import torch
 
-    from models.devices import pick_device, pick_dtype
+    from models.devices import has_bfloat16, pick_device, pick_dtype
 
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU"
     yield Finding(
@@ -96,7 +96,9 @@ def _torch(settings: Settings) -> Iterator[Finding]:
     device = pick_device(settings.device)
     dtype = str(pick_dtype(settings.dtype, device)).removeprefix("torch.")
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
-    yield Finding("device", "ok", f"{device} ({name}), {dtype}")
+    in_float32 = dtype == "bfloat16" and not has_bfloat16(device)
+    how = ", which this processor computes in float32: half the memory, no faster" if in_float32 else ""
+    yield Finding("device", "ok", f"{device} ({name}), {dtype}{how}")
 
 
 def _compile(settings: Settings) -> Iterator[Finding]:

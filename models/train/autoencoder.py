@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..config import VAEConfig
+from ..devices import autocast
 from ..vae import VAE
 from . import decoder
 from .clock import Clock
@@ -85,7 +86,7 @@ class Autoencoding:
         chosen = torch.from_numpy(rng.integers(0, len(pool), self.plan.batch)).to(self.device)
         pixels = to_pixels(pool[chosen]).contiguous(memory_format=torch.channels_last)
         generator = torch.Generator(self.device).manual_seed(self.plan.seed * 1_000_003 + self.step)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             mean, logvar = (part.float() for part in self.vae.encode(pixels))
             noise = torch.randn(mean.shape, generator=generator, device=self.device)
             decoded = self.vae.decode(mean + (logvar / 2).exp() * noise).float()

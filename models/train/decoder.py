@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ..config import VAEConfig
+from ..devices import autocast
 from ..vae import VAE
 from .clock import Clock
 from .design import Design, design_named
@@ -118,7 +119,7 @@ class Decoding:
         strength = torch.from_numpy(strengths.astype(np.float32))
         clean = sources[rng.integers(len(sources))][chosen].float()
         noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32)).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             decoded = self.vae.decode(clean + strength.to(self.device) * noise).float()
         loss = reconstruction_loss(decoded, pixels)
         self.optimizer.zero_grad(set_to_none=True)

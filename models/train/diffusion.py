@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ..config import UNetConfig
+from ..devices import autocast
 from ..schedule import Schedule
 from ..unet import UNet
 from .clock import Clock
@@ -135,7 +136,7 @@ class Run:
         share = torch.from_numpy(timestep_shares(len(latents) // 2, rng)).repeat_interleave(2)
         timestep = (share * len(self.alphas)).long().to(self.device)
         noise = self._noise(latents)
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             context = self.networks.encode(tokens)
         loss = self.loss(predict, latents, noise, timestep, context, weights_of(latents, labels[:, self.place]))
         told = self.probe.loss(context, labels)
@@ -180,7 +181,7 @@ class Run:
         alpha = self.alphas[timestep][:, None, None, None]
         noisy = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         target = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with autocast(self.device):
             prediction = predict(noisy.contiguous(memory_format=torch.channels_last), timestep, context)
         error = (prediction.float() - target).square()
         weighted: Tensor = (error * weights).mean() / weights.mean()

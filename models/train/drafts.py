@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..devices import autocast
 from .diffusion import Run
 
 STARTS = (4, 11)  # steps that are left when the drawing sets in: later ones change the scene itself
@@ -44,7 +45,7 @@ def _drawn(run: Run, latents: Tensor, noise: Tensor, contexts: Tensor, steps: in
     x: Tensor = alphas[0] ** 0.5 * latents + (1 - alphas[0]) ** 0.5 * noise
     for timestep, (alpha, following) in zip(timesteps, pairwise(alphas), strict=True):
         times = torch.full((2 * len(x),), timestep, device=run.device)
-        with torch.autocast(run.device.type, torch.bfloat16):
+        with autocast(run.device):
             both: Tensor = run.average(torch.cat([x, x]), times, contexts)
         asked, unasked = both.float().chunk(2)
         v = unasked + guidance * (asked - unasked)

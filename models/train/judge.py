@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from ..devices import autocast
 from .probe import IGNORED, label_of
 from .processes import in_processes
 from .render import render
@@ -179,7 +180,7 @@ def _gaussian(deviation: float) -> Tensor:
 
 def _loss(judge: Judge, pictures: Tensor, labels: Mapping[str, Tensor]) -> Tensor:
     judge.train()
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast("cpu"):
         logits = judge(pictures)
     losses = [
         F.cross_entropy(logits[name].float(), labels[name], ignore_index=IGNORED)

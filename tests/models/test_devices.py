@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.devices import DeviceError, pick_device, pick_dtype
+from models import devices
+from models.devices import DeviceError, autocast, has_bfloat16, pick_device, pick_dtype
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,18 @@ def test_it_refuses_a_dtype_that_is_unknown_or_not_for_the_device() -> None:
     with pytest.raises(DeviceError, match="'float16' is not for a CPU; choose float32"):
         pick_dtype("float16", "cpu")
     assert pick_dtype("bfloat16", "cpu") == torch.bfloat16
+
+
+def test_a_processor_computes_in_bfloat16_if_onednn_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for is_there, is_known in ((True, True), (True, False), (False, True)):
+        monkeypatch.setattr(torch._C, "_has_mkldnn", is_there)
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda known=is_known: known)
+        assert has_bfloat16("cpu") == (is_there and is_known)
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_training_computes_in_bfloat16_only_where_that_is_quick(has: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "has_bfloat16", lambda _: has)
+    with autocast("cpu"):
+        found = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert found.dtype is (torch.bfloat16 if has else torch.float32)
