@@ -95,9 +95,8 @@ def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, *, padding: int, 
         return F.conv2d(x.float(), wide(weight), added, stride, padding).to(x.dtype)
     if not (x.dtype is torch.float32 and _is_small(x, weight) and is_plain(x, weight)):
         return F.conv2d(x, weight, bias, stride, padding)
-    return _in_order(
-        x, for_convolution(weight, (x.shape[2], x.shape[3]), stride=stride, padding=padding), bias, padding, stride
-    )
+    own = for_convolution(weight, (x.shape[2], x.shape[3]), stride=stride, padding=padding, rows=len(x))
+    return _in_order(x, own, bias, padding, stride)
 
 
 def _in_order(x: Tensor, weight: Tensor, bias: Tensor | None, padding: int, stride: int = 1) -> Tensor:

@@ -32,6 +32,50 @@ def test_convolutions_of_small_weights_are_torchs_to_rounding_and_alone_to_the_b
     torch.testing.assert_close(found, F.conv2d(maps, layer.weight, layer.bias, stride=stride, padding=1))
 
 
+@pytest.mark.parametrize(("channels", "outputs", "side"), [(96, 128, 8), (128, 128, 8), (160, 160, 16)])
+@pytest.mark.parametrize("threads", [1, 2])
+@torch.no_grad()
+def test_a_map_alone_has_the_bits_that_it_has_among_others(
+    channels: int, outputs: int, side: int, threads: int
+) -> None:
+    """Of these sizes oneDNN has another order for one map on AVX2."""
+    torch.manual_seed(1)
+    layer = Conv3x3(channels, outputs)
+    x = torch.randn(4, channels, side, side).contiguous(memory_format=torch.channels_last)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = [layer(x[:count])[0] for count in (1, 2, 4)]
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("is_other", [False, True])
+@torch.no_grad()
+def test_a_map_alone_has_weights_of_its_own_only_where_their_order_is_another(
+    is_other: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Tensor] = []
+
+    def order(made: Tensor) -> int:
+        asked.append(made)
+        return len(asked) * is_other
+
+    monkeypatch.setattr(packed, "_order", order)
+    weight = torch.randn(8, 16, 3, 3)
+
+    several, alone, again = (
+        packed.for_convolution(weight, (8, 8), stride=1, padding=1, rows=rows) for rows in (5, 1, 1)
+    )
+
+    assert (alone is not several) == is_other
+    assert again is alone
+    assert len(asked) == 2
+    assert packed.kept.bytes_of(weight) == (1 + is_other) * weight.nbytes
+
+
 @torch.no_grad()
 def test_what_is_added_to_a_convolution_is_added(maps: Tensor) -> None:
     layer, shift = Conv3x3(CHANNELS, OUTPUTS), torch.randn(len(maps), OUTPUTS)
