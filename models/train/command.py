@@ -7,7 +7,7 @@ autoencoder  fit or train the autoencoder
 decoder      train its decoder on noisy latents (if it folds nothing)
 pairs        render and encode what the U-Net is trained on
 diffusion    train the U-Net and the text encoder
-polish       train the decoder on what the U-Net draws (likewise)
+polish       train the decoder on what the U-Net draws (one of components is fitted to it)
 export       write the checkpoint folder
 sheet        draw the example prompts and held-out ones with a checkpoint folder
 curves       draw the losses over the steps

@@ -22,8 +22,11 @@ AT_ONCE = 16
 
 
 @torch.no_grad()
-def drafts(run: Run, latents: Tensor, captions: list[str]) -> Tensor:
-    """Return latents (N, C, h, w), float16, as the averaged networks of `run` draw them anew, by DDIM."""
+def drafts(run: Run, latents: Tensor, captions: list[str], left: tuple[int, int] = STARTS) -> Tensor:
+    """Return latents (N, C, h, w), float16, as the averaged networks of `run` draw them anew, by DDIM.
+
+    `left` bounds how many of the last steps are drawn; its second number is not reached.
+    """
     networks = run.average.eval()
     empty = networks.encode(run.words.tokens([""]).to(run.device))
     rng = np.random.default_rng(run.plan.seed)
@@ -33,7 +36,7 @@ def drafts(run: Run, latents: Tensor, captions: list[str]) -> Tensor:
         context = networks.encode(run.words.tokens(captions[start : start + AT_ONCE]).to(run.device))
         contexts = torch.cat([context, empty.expand_as(context)])
         noise = torch.from_numpy(rng.standard_normal(some.shape, dtype=np.float32)).to(run.device)
-        drawn.append(_drawn(run, some, noise, contexts, int(rng.integers(*STARTS)), rng.uniform(*GUIDANCE)).half())
+        drawn.append(_drawn(run, some, noise, contexts, int(rng.integers(*left)), rng.uniform(*GUIDANCE)).half())
     return torch.cat(drawn)
 
 

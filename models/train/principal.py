@@ -17,6 +17,7 @@ Fine components are bent on purpose: where they are weak they are noise.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -177,21 +178,31 @@ def _settle_decoder(vae: VAE, principal: Principal, order: _Order, pictures: int
     fine = [*order.plus[FINE:], *order.minus[FINE:]]
     decoder.conv_norm_out.weight[fine] = SHARPNESS * DECODER_CONSTANT * (len(order.constant) / order.width) ** 0.5
     decoder.conv_norm_out.bias[fine] = -FLAT
-    products, wanted = _products(decoder, principal, pictures)
+    fit(decoder, _noisy(principal, pictures))
+
+
+def fit(decoder: Decoder, parts: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Solve the last layer for parts: latents (n, C, h, w) and the pixels (n, 3, H, W) that it should tell of them."""
+    products, wanted = _products(decoder, parts)
     products.diagonal().add_(RIDGE * products.trace())  # many features always agree
     solution = torch.linalg.solve(products, wanted).T.float()
     decoder.conv_out.weight.copy_(solution[:, :-1].reshape_as(decoder.conv_out.weight))
     _bias(decoder.conv_out).copy_(solution[:, -1])
 
 
-def _products(decoder: Decoder, principal: Principal, pictures: int) -> tuple[Tensor, Tensor]:
-    """The products of all features (and 1) with each other and with the pixels, over rendered pictures; float64."""
+def _noisy(principal: Principal, pictures: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rendered pictures, and their latents with noise."""
     generator = torch.Generator().manual_seed(0)
-    products = wanted = torch.zeros(())
     for first in range(0, pictures, PART):
         pixels = to_pixels(np.stack([picture_of(number) for number in range(first, first + PART)]))
         latents = principal.encode(pixels)
-        latents = latents + NOISE * torch.randn(latents.shape, generator=generator)
+        yield latents + NOISE * torch.randn(latents.shape, generator=generator), pixels
+
+
+def _products(decoder: Decoder, parts: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """The products of all features (and 1) with each other and with the pixels; float64."""
+    products = wanted = torch.zeros(())
+    for latents, pixels in parts:
         features = torch.cat([_features(decoder, latent) for latent in torch.split(latents, 1)])
         design = torch.cat([features, torch.ones(len(features), 1)], dim=1).double()
         patches = F.pixel_unshuffle(pixels, PATCH).permute(0, 2, 3, 1).flatten(0, 2).double()

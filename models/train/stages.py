@@ -26,6 +26,7 @@ from .export import export_folder
 from .origin import begin
 from .plan import Plan
 from .principal import Principal, autoencoder
+from .refit import refit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,9 @@ class Training:
         run = self._run()
         if (self.folder / "vae.safetensors").exists() and run.step > 0:
             export_folder(self.folder, self.design, checkpoint)  # of an unfinished run too, to look at
-        return run.is_over and (self.design.patch > 1 or self._decoding("polish").is_over)
+        if self.design.patch > 1:
+            return run.is_over and self._is_refitted.exists()
+        return run.is_over and self._decoding("polish").is_over
 
     def autoencoder(self) -> None:
         """Build the folded autoencoder from principal components, or train one that does not fold."""
@@ -99,9 +102,16 @@ class Training:
             self._decoding("decoder").train(self.budget.pictures, self.workers, self.deadline)
 
     def polish(self) -> None:
-        """Train the decoder on what the U-Net draws; not one of components either."""
+        """Train the decoder on what the U-Net draws; fit one of components to it, once the U-Net is over."""
         if self.design.patch == 1:
             self._decoding("polish").polish(self._run(), self.budget.polished, self.workers, self.deadline)
+        elif (run := self._run()).is_over and not self._is_refitted.exists():
+            refit(run, self.folder, self.design, self.budget.polished, self.workers)
+            self._is_refitted.touch()
+
+    @property
+    def _is_refitted(self) -> Path:
+        return self.folder / "polished"
 
     def _decoding(self, stage: str) -> Decoding:
         plan = self._plan(stage, self.budget.autoencoder_batch, 5e-4)

@@ -25,6 +25,7 @@ from models.train.export import EXAMPLES, export_folder
 from models.train.pictures import HELD_OUT, picture_of, to_pixels
 from models.train.plan import Plan
 from models.train.principal import FINE, NOISE, Principal, autoencoder
+from models.train.refit import refit
 from models.train.words import Words
 from models.vae import VAE
 
@@ -139,6 +140,23 @@ def test_the_first_latent_is_the_coarsest(principal: Principal) -> None:
 
     assert deviation.argmax() == 0
     assert 0.8 < float(deviation[0]) < 1.2
+
+
+def test_a_decoder_that_is_fitted_again_tells_more_of_what_the_unet_draws(folder: Path, tmp_path: Path) -> None:
+    run, vae = diffusion.Run(folder, LITTLE, Plan(steps=2, batch=2)), decoder.load(folder, LITTLE)
+    decoder.save(vae, tmp_path)
+    pool = torch.from_numpy(decoder.rendered(LITTLE, decoder.FIRST, 40, workers=1))
+    with torch.no_grad():
+        drawn = drafts(run, decoder.encode(vae, pool), [""] * len(pool), (2, 3)).float()
+
+    refit(run, tmp_path, LITTLE, pictures=40, workers=1)
+
+    fitted = decoder.load(tmp_path, LITTLE)
+    changed = {name for name, value in fitted.state_dict().items() if not torch.equal(value, vae.state_dict()[name])}
+    assert changed == {"decoder.conv_out.weight", "decoder.conv_out.bias"}
+    with torch.no_grad():
+        before, after = ((one.decode(drawn) - to_pixels(pool)).square().mean() for one in (vae, fitted))
+    assert after < 0.8 * before
 
 
 def test_training_resumes_where_it_stopped(folder: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from models.checkpoint.loading import load
 from models.config import VAEConfig
 from models.torchvision_guard import declare_missing_operators
-from models.train import autoencoder, decoder, pairs
+from models.train import autoencoder, decoder, pairs, stages
 from models.train.autoencoder import settle
 from models.train.command import main
 from models.train.curves import curves
@@ -249,8 +249,20 @@ def test_decoder_pictures_are_those_of_the_design() -> None:
     assert decoder.rendered(TINY, 5, 2, 1).shape == (2, 64, 64, 3)
 
 
-def test_a_decoder_of_components_stays_as_it_was_built(tmp_path: Path) -> None:
+def test_a_decoder_of_components_stays_as_it_was_built_until_the_unet_is_over(tmp_path: Path) -> None:
     training = Training(tmp_path, SMALL, BUDGET, torch.device("cpu"), workers=1)
     training.decoder()  # which without this would ask for files that are not there
     training.polish()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_decoder_of_components_is_refitted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(stages, "refit", lambda *given: asked.append(given[3]))
+    monkeypatch.setattr(Run, "is_over", True)
+    training = Training(tmp_path, SMALL, BUDGET, torch.device("cpu"), workers=1)
+
+    training.polish()
+    training.polish()
+
+    assert asked == [BUDGET.polished]
