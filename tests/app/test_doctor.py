@@ -38,6 +38,15 @@ def test_it_says_what_torch_has(settings: Settings) -> None:
     assert "float32" in the("device", settings.model_copy(update={"device": "cpu"})).text
 
 
+@pytest.mark.parametrize("has", [True, False])
+def test_it_says_when_bfloat16_saves_memory_alone(
+    settings: Settings, has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.devices.has_bfloat16", lambda _: has)
+    text = the("device", settings.model_copy(update={"device": "cpu", "dtype": "bfloat16"})).text
+    assert ("half the memory, no faster" in text) == (not has)
+
+
 def test_it_says_whether_networks_are_compiled_and_by_what(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     assert the("compile", settings).text.startswith("off")
     compiling = settings.model_copy(update={"compile": True})
