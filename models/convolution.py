@@ -66,8 +66,9 @@ class Conv3x3(Convolution):
     def doubled(self, x: Tensor) -> Tensor:
         """Convolve x enlarged to twice its size by nearest neighbour."""
         height, width = 2 * x.shape[2], 2 * x.shape[3]
-        if _way(x, self.weight, height, width) is winograd.convolve:
-            return winograd.convolve(x, self.weight, self.bias, edges=self.padding_mode, double=True)
+        way = _way(x, self.weight, height, width)
+        if way in (winograd.convolve, _widened):
+            return way(x, self.weight, self.bias, edges=self.padding_mode, double=True)
         if is_plain(x, self.weight) and (x.dtype is torch.bfloat16 or _is_small(x, self.weight)):
             return _interleaved(x, self.weight, self.bias, edges=self.padding_mode)
         enlarged: Tensor = self(F.interpolate(x, size=(height, width), mode="nearest"))
@@ -117,14 +118,21 @@ def _sum(own: Tensor, other: Tensor) -> Tensor:
 
 def _way(x: Tensor, weight: Tensor, height: int, width: int) -> Callable[..., Tensor] | None:
     """The quickest way to convolve pictures of this size as x are; None for torch's own."""
-    channels, is_wide = min(weight.shape[:2]), is_widened(x, weight)
-    if channels < LEAST_CHANNELS or not (is_wide or is_plain(x, weight)):
+    channels, is_narrow = min(weight.shape[:2]), is_widened(x, weight)
+    if channels < LEAST_CHANNELS or not (is_narrow or is_plain(x, weight)):
         return None
     if height * width <= MAX_GATHERED:
         return _gathered if channels >= GATHERED_CHANNELS else None
     tiles = -(-height // winograd.OUT) * -(-width // winograd.OUT)
-    is_exact = is_wide or x.dtype is torch.float32  # Winograd's transforms are 1 % off in bfloat16
-    return winograd.convolve if is_exact and tiles * weight.shape[0] * weight.shape[1] >= LEAST_WORK else None
+    is_exact = is_narrow or x.dtype is torch.float32  # Winograd's transforms are 1 % off in bfloat16
+    if not is_exact or tiles * weight.shape[0] * weight.shape[1] < LEAST_WORK:
+        return None
+    return _widened if is_narrow else winograd.convolve
+
+
+def _widened(x: Tensor, weight: Tensor, bias: Tensor, *, edges: str, double: bool = False) -> Tensor:
+    """Convolve by Winograd's way in float32 what is in bfloat16."""
+    return winograd.convolve(x.float(), wide(weight), bias.float(), edges=edges, double=double).to(x.dtype)
 
 
 def _gathered(x: Tensor, weight: Tensor, bias: Tensor, *, edges: str) -> Tensor:

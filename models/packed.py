@@ -16,7 +16,7 @@ from torch import Tensor
 
 MOST_WEIGHTS = 2**20  # of one layer, 4 MiB
 MOST_POSITIONS = 2**10  # of a picture, or tokens: with more of them the order costs little at each use
-MOST_MADE = 8  # of one tensor: orders for as many sizes of pictures
+MOST_MADE = 8  # of one tensor: orders for half as many sizes of pictures, for several and for one alone
 HINT = 2  # pictures that oneDNN is told of; it takes one order for any number of them, but at times another for one
 
 Made = TypeVar("Made")
@@ -100,13 +100,11 @@ def for_convolution(weight: Tensor, size: tuple[int, int], *, stride: int, paddi
 
     def alone() -> tuple[Tensor, ...]:
         made = make(1)
-        return () if _order(made) == _order(several) else (made,)
+        return () if _order(made) == _order(make(HINT)) else (made,)
 
-    several = kept(weight, way, lambda: make(HINT))
-    if rows > 1:
-        return several
-    one, *_ = *kept(weight, (way, "alone"), alone), several
-    return one
+    if rows == 1 and (own := kept(weight, (way, "alone"), alone)):
+        return own[0]
+    return kept(weight, way, lambda: make(HINT))
 
 
 def ordered(weight: Tensor, size: tuple[int, int], *, stride: int, padding: int, rows: int = HINT) -> Tensor:

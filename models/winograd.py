@@ -20,8 +20,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.linear import wide
-
 POINTS = (Fraction(0), Fraction(2, 3), Fraction(-2, 3), Fraction(3, 2), Fraction(-3, 2))  # and infinity
 OUT, SPAN = 4, 6  # pixels of a tile's answer and of what it looks at, each side
 PRODUCTS = SPAN * SPAN
@@ -46,13 +44,11 @@ def convolve(
     `bias` is (K,), or (B, K) for one a picture.
 
     With `double` x is first enlarged to twice its size by nearest neighbour, at no cost: a tile of the enlarged
-    picture is a linear function of a smaller one of x. On a CPU; computed in float32, whatever the number format.
+    picture is a linear function of a smaller one of x. float32 on a CPU.
 
     Instead of x itself, padded by zeros, what `fill` makes of it is convolved; it is asked for strips of some rows, so
     that no map is spent on it.
     """
-    if x.dtype is not torch.float32:
-        return convolve(x.float(), wide(weight), bias.float(), edges=edges, double=double).to(x.dtype)
     plan = _Plan.of(x, double=double)
     look = _wrapped(x, plan) if edges == "circular" else _filled(x, plan, fill or _copying(x))
     answer = x.new_empty(len(x), OUT * plan.rows, OUT * plan.columns, len(weight))

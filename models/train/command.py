@@ -23,10 +23,10 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from ..checkpoint.headers import CheckpointError
 from ..devices import DeviceError, pick_device
 from .design import DESIGNS, Design
 from .export import export_folder
-from .origin import OriginError
 from .scene import WORLDS
 from .stages import CPU_BUDGET, GPU_BUDGET, Budget, Training
 
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         training = _training(options)
         if options.origin is not None:
             training.begin(options.origin)
-    except (DeviceError, OriginError) as error:
+    except (DeviceError, CheckpointError) as error:
         print(f"python3 -m app train: {error}", file=sys.stderr)
         return 2
     match options.stage:

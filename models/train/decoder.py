@@ -83,14 +83,11 @@ class Decoding:
         if not self.is_over:
             pool = self._rendered(pictures, workers)
             latents = encode(self.vae, pool)
-            own = drafts(run, latents, [self._caption(number) for number in range(FIRST, FIRST + pictures)])
+            own = drafts(run, latents, captions(self.design, FIRST, pictures))
             self._train(pool, [latents, own, own], deadline)
 
     def _rendered(self, pictures: int, workers: int) -> Tensor:
         return torch.from_numpy(rendered(self.design, FIRST, pictures, workers)).to(self.device)
-
-    def _caption(self, number: int) -> str:
-        return caption(scene_of(number, WORLDS[self.design.world]), Random(number))
 
     def _train(self, pool: Tensor, sources: list[Tensor], deadline: float | None) -> None:
         self.clock.deadline = deadline
@@ -165,6 +162,12 @@ def rendered(design: Design, first: int, count: int, workers: int) -> NDArray[np
         for start in range(first, first + count, PART)
     ]
     return np.concatenate(list(in_processes(_part, jobs, workers, "pictures")))
+
+
+def captions(design: Design, first: int, count: int) -> list[str]:
+    """Describe the pictures of `rendered`."""
+    world = WORLDS[design.world]
+    return [caption(scene_of(number, world), Random(number)) for number in range(first, first + count)]
 
 
 def _part(job: tuple[int, int, int, int]) -> NDArray[np.uint8]:

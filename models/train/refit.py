@@ -2,14 +2,13 @@
 
 Its errors in fine components are larger than the noise that the decoder was built for, and woven: skies without a style
 showed the screen of the mezzotints. Fitted to its own latents alone, the decoder wiped away more than that (30.6 dB on
-held-out renders; 32.6 with both halves, 33.6 before).
+32 held-out renders; 32.6 with both halves, 33.6 before).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 import torch
 from torch import Tensor
@@ -18,10 +17,8 @@ from . import decoder
 from .design import Design
 from .diffusion import Run
 from .drafts import drafts
-from .pictures import scene_of, to_pixels
+from .pictures import to_pixels
 from .principal import NOISE, PART, fit
-from .scene import WORLDS
-from .speech import caption
 
 LEFT = (1, 9)  # steps of twenty that are left when the drawing sets in: early ones move edges, which only blurs
 
@@ -30,10 +27,9 @@ LEFT = (1, 9)  # steps of twenty that are left when the drawing sets in: early o
 def refit(run: Run, folder: Path, design: Design, pictures: int, workers: int) -> None:
     """Fit the last layer of the decoder in a work folder to `pictures` renders and to what `run` makes of them."""
     vae = decoder.load(folder, design)
-    numbers = range(decoder.FIRST, decoder.FIRST + pictures)
-    pool = torch.from_numpy(decoder.rendered(design, numbers.start, pictures, workers))
+    pool = torch.from_numpy(decoder.rendered(design, decoder.FIRST, pictures, workers))
     clean = decoder.encode(vae, pool).float()
-    captions = [caption(scene_of(number, WORLDS[design.world]), Random(number)) for number in numbers]
+    captions = decoder.captions(design, decoder.FIRST, pictures)
     drawn = drafts(run, clean.to(run.device), captions, LEFT).cpu().float()
     noisy = clean + NOISE * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
 

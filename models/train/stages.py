@@ -65,7 +65,7 @@ class Training:
     deadline: float | None = None
 
     def begin(self, checkpoint: Path) -> None:
-        """Begin with the weights of an exported checkpoint; nothing if the training has begun. Raises `OriginError`."""
+        """Begin with the weights of an exported checkpoint; nothing if the training has begun. See `origin.py`."""
         begin(self.folder, self.design, checkpoint)
 
     def all(self, checkpoint: Path) -> bool:
@@ -79,7 +79,7 @@ class Training:
         if (self.folder / "vae.safetensors").exists() and run.step > 0:
             export_folder(self.folder, self.design, checkpoint)  # of an unfinished run too, to look at
         if self.design.patch > 1:
-            return run.is_over and self._is_refitted.exists()
+            return run.is_over and self._is_refitted(run)
         return run.is_over and self._decoding("polish").is_over
 
     def autoencoder(self) -> None:
@@ -105,12 +105,16 @@ class Training:
         """Train the decoder on what the U-Net draws; fit one of components to it, once the U-Net is over."""
         if self.design.patch == 1:
             self._decoding("polish").polish(self._run(), self.budget.polished, self.workers, self.deadline)
-        elif (run := self._run()).is_over and not self._is_refitted.exists():
+        elif (run := self._run()).is_over and not self._is_refitted(run):
             refit(run, self.folder, self.design, self.budget.polished, self.workers)
-            self._is_refitted.touch()
+            self._refitted.write_text(str(run.step))
+
+    def _is_refitted(self, run: Run) -> bool:
+        """Whether the decoder is fitted to the U-Net as it is; a longer plan trains that on."""
+        return self._refitted.exists() and self._refitted.read_text() == str(run.step)
 
     @property
-    def _is_refitted(self) -> Path:
+    def _refitted(self) -> Path:
         return self.folder / "polished"
 
     def _decoding(self, stage: str) -> Decoding:

@@ -256,7 +256,7 @@ def test_a_decoder_of_components_stays_as_it_was_built_until_the_unet_is_over(tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_decoder_of_components_is_refitted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_of_components_is_refitted_once_for_a_unet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(stages, "refit", lambda *given: asked.append(given[3]))
     monkeypatch.setattr(Run, "is_over", True)
@@ -264,5 +264,10 @@ def test_a_decoder_of_components_is_refitted_once(tmp_path: Path, monkeypatch: p
 
     training.polish()
     training.polish()
-
     assert asked == [BUDGET.polished]
+
+    run = Run(tmp_path, SMALL, Plan())
+    run.step = 1
+    run.save()
+    training.polish()
+    assert asked == 2 * [BUDGET.polished]  # since the U-Net was trained on

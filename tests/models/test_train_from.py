@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from models import bpe
+from models.checkpoint.headers import CheckpointError
 from models.config import VAEConfig
 from models.train import command, decoder, origin
 from models.train.design import SMALL, TINY
@@ -89,13 +90,23 @@ def test_a_training_that_has_begun_is_left_alone(checkpoint: Path, tmp_path: Pat
     assert not (tmp_path / "vae.safetensors").exists()
 
 
+@pytest.mark.parametrize("own", origin.OWN)
+def test_a_folder_with_latents_of_its_own_is_refused(own: str, checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / own).mkdir()
+
+    with pytest.raises(CheckpointError, match=f"own in it \\({own}\\); name an empty --folder"):
+        _training(tmp_path).begin(checkpoint)
+
+    assert [path.name for path in tmp_path.iterdir()] == [own]
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda folder: shutil.rmtree(folder), "config.json cannot be read"),
-        (lambda folder: (folder / "unet" / WEIGHTS).unlink(), f"{WEIGHTS} cannot be read"),
-        (lambda folder: (folder / "unet" / WEIGHTS).write_bytes(b"no"), f"{WEIGHTS} cannot be read"),
-        (lambda folder: (folder / "vae" / "config.json").write_text("{}"), "its vae is not that of the design tiny"),
+        (lambda folder: shutil.rmtree(folder), "is not there; put it back, or name another one"),
+        (lambda folder: (folder / "unet" / WEIGHTS).unlink(), f"{WEIGHTS} is missing; copy or download"),
+        (lambda folder: (folder / "unet" / WEIGHTS).write_bytes(b"no"), f"{WEIGHTS} is truncated or no safetensors"),
+        (lambda folder: (folder / "vae" / "config.json").write_text("{}"), "must come from the same checkpoint"),
     ],
 )  # fmt: skip
 def test_it_says_what_it_cannot_begin_with(
@@ -120,5 +131,5 @@ def test_it_says_what_it_cannot_begin_with(
 def test_a_checkpoint_of_another_design_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     training = replace(_training(tmp_path), design=SMALL)
 
-    with pytest.raises(origin.OriginError, match="its unet is not that of the design small"):
+    with pytest.raises(CheckpointError, match="its unet is not that of the design small"):
         training.begin(checkpoint)
