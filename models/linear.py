@@ -145,3 +145,10 @@ class Linear(nn.Linear):
         if plus is None:
             return linear(x, self.weight, self.bias)
         return linear_plus(x, self.weight, self.bias, plus)
+
+
+def adopt(network: nn.Module) -> None:
+    """Let the plain linear layers of a network of somebody else's compute as ours do."""
+    for layer in network.modules():
+        if type(layer) is nn.Linear:
+            layer.__class__ = Linear  # which has nothing but another `forward`

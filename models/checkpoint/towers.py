@@ -14,6 +14,8 @@ from torch import Tensor
 from models.checkpoint.layout import Layout
 from models.checkpoint.single_file import SingleFile
 from models.checkpoint.weights import network
+from models.devices import has_bfloat16
+from models.linear import adopt
 from models.prompt import PromptError
 from models.text import TextTower, Tower, build_text_model
 from models.tokenizer import Tokenizer
@@ -69,11 +71,15 @@ def tower_of(files: Layout, tokenizer: Tokenizer, device: torch.device, dtype: t
     """Load the text encoder of a checkpoint. Raises `CheckpointError`."""
     config = {key: value for key, value in files.text_encoder.items() if key in READ}
     slots = files.weights("text_encoder")
+    tower: OpenClipTower | TextTower
     if isinstance(files, SingleFile) and files.has_open_clip:
-        tower = network(lambda: _open_clip(config), slots, device, dtype)
-        return OpenClipTower(_with_mask(tower, device, dtype), tokenizer)
-    model = network(lambda: build_text_model(config), slots, device, dtype)
-    return TextTower(model, tokenizer)
+        model = network(lambda: _open_clip(config), slots, device, dtype)
+        tower = OpenClipTower(_with_mask(model, device, dtype), tokenizer)
+    else:
+        tower = TextTower(network(lambda: build_text_model(config), slots, device, dtype), tokenizer)
+    if dtype is torch.bfloat16 and not has_bfloat16(device):
+        adopt(tower.model)
+    return tower
 
 
 def _open_clip(config: Mapping[str, Any]) -> TextTransformer:

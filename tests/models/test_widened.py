@@ -13,10 +13,15 @@ from torch.nn import functional as F
 from models import convolution
 from models import linear as linear_module
 from models.attention import FeedForward
+from models.calls import Encode
+from models.checkpoint import towers
+from models.checkpoint.loading import load
 from models.convolution import Conv1x1, Conv3x3, Convolution
 from models.linear import Linear, is_widened, wide
+from models.train.evaluate import EMBEDDED
 from tests.reference.oracle import relative_error
 
+PROMPT = "snowy mountains at sunset with a cabin on the left"
 ROUNDING = 5e-3  # relative L2; bfloat16 has 8 bits
 
 
@@ -112,3 +117,12 @@ def test_what_asks_for_gradients_is_left_to_torch() -> None:
     assert not is_widened(x.float(), weight)
     with torch.enable_grad():
         assert not is_widened(x, weight)
+
+
+def test_the_text_encoder_of_a_checkpoint_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = load(EMBEDDED).answer([Encode(PROMPT, 1)])[0]
+    monkeypatch.setattr(towers, "has_bfloat16", lambda _: False)
+
+    found = load(EMBEDDED, dtype=torch.bfloat16).answer([Encode(PROMPT, 1)])[0]
+
+    assert relative_error(found, wanted) <= 4 * ROUNDING
