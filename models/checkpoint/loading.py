@@ -34,13 +34,14 @@ def load(path: Path | str, device: torch.device | str = "cpu", dtype: torch.dtyp
 def _loaded(files: Layout, device: torch.device, dtype: torch.dtype) -> Bundle:
     config, schedule, tokenizer = files.config, schedule_of(files), tokenizer_of(files)
     check(files)
-    with ThreadPoolExecutor(1, "checkpoint") as beside:  # what copying does not wait for
+    with ThreadPoolExecutor(2, "checkpoint") as beside:  # what copying the U-Net does not wait for
         hollow_unet = beside.submit(hollow, lambda: UNet(files.unet))
+        tower = beside.submit(tower_of, files, tokenizer, device, dtype)
         hollow_vae = beside.submit(hollow, lambda: VAE(files.vae))
         mark = beside.submit(fingerprint, files.files("unet")[0])
-        text = tower_of(files, tokenizer, device, dtype)
         unet = fill(hollow_unet.result(), files.weights("unet"), device, dtype)
         vae = fill(hollow_vae.result(), files.weights("vae"), device, dtype)
+        text = tower.result()
     if files.prediction_type is None:
         schedule = schedule_of(files, probe(unet, text, device, dtype))
     return Bundle(

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from models.checkpoint import weights
 from models.checkpoint.facts import CheckpointError, inspect
 from models.checkpoint.headers import MAX_HEADER, MAX_TENSORS, fingerprint
 from models.checkpoint.loading import load
@@ -235,9 +236,11 @@ def test_it_names_the_tensor_that_is_wrong_before_anything_is_loaded(
     ],
     ids=["no number", "infinite", "infinite both ways"],
 )
+@pytest.mark.parametrize("threads", [1, 3])
 def test_it_names_the_tensor_with_values_that_are_no_numbers(
-    tmp_path: Path, good: dict[str, Tensor], key: str, tensor: Tensor
+    tmp_path: Path, good: dict[str, Tensor], key: str, tensor: Tensor, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(weights, "_threads", lambda: threads)
     file = tmp_path / "wrong.safetensors"
     save_file(good | {key: tensor}, file)
     assert f"not all values of {key} are finite" in refusal(file, load)

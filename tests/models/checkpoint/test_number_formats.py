@@ -28,11 +28,13 @@ def half(written: Written) -> Bundle:
     return load(written(family("sd2-v"), "file"), dtype=torch.float16)
 
 
-def test_weights_are_the_same_however_little_is_read_at_a_time(
-    half: Bundle, written: Written, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("threads", [1, 3])
+def test_weights_are_the_same_however_little_is_read_at_a_time_and_by_how_many(
+    half: Bundle, written: Written, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A part may be less than one output channel of a convolution."""
     monkeypatch.setattr(weights, "PART", 2**10)
+    monkeypatch.setattr(weights, "_threads", lambda: threads)
     other = load(written(family("sd2-v"), "file"), dtype=torch.float16).unet.state_dict()
     assert all(torch.equal(tensor, other[name]) for name, tensor in half.unet.state_dict().items())
 
