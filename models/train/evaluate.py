@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     pictures = _pictures(bundle, scenes)
     figures["defaults"] = _judged(reader, pictures, scenes)
     if reader.world.styles:
-        plain = replace(reader.world, styles=(), palettes=())
+        plain = replace(reader.world, styles=(), palettes=(), weathers=(), seasons=(), has_birds=False)
         scenes_of_it = held_out(options.prompts, plain)
         figures["plain"] = _judged(reader, _pictures(bundle, scenes_of_it), scenes_of_it, plain)
     compose([Image.fromarray(p) for p in pictures[:48]], [_said(i, s) for i, s in enumerate(scenes[:48])]).save(
@@ -237,10 +237,12 @@ def report(figures: dict[str, Any]) -> str:
     lines += [f"| all at once | {defaults['all']:.0%} | |", f"| something doubled | {defaults['doubled']:.0%} | |"]
     lines += [f"| {part}, though not asked for | {share:.0%} | |" for part, share in defaults["unasked"].items()]
     if plain := figures.get("plain"):
-        lines += [f"| all at once, of captions without style or palette | {plain['all']:.0%} | |"]
+        lines += [
+            f"| all at once, of captions without style, palette, weather, season and birds | {plain['all']:.0%} | |"
+        ]
     lines += ["", "| texture, from renders of the same scenes | fine | half | quarter |", "|---|---|---|---|"]
     distances = figures["texture"] | {"the defaults": defaults["texture"]}
-    distances |= {"without style or palette": plain["texture"]} if plain else {}
+    distances |= {"without style, palette, weather, season and birds": plain["texture"]} if plain else {}
     lines += [f"| {name} | {' | '.join(f'{one:.0f}' for one in found)} |" for name, found in distances.items()]
     lines += ["", f"autoencoder {figures['psnr']:.1f} dB; one picture {figures['seconds']:.2f} s"]
     for title in series():

@@ -82,7 +82,7 @@ def seasonal(color: tuple[float, ...], season: str | None) -> Color:
     r, g, b = color
     if season is None or g <= max(r, b):
         return r, g, b
-    return mix(color, (222, 128, 44), 0.8) if season == "autumn" else mix(color, (176, 226, 96), 0.6)
+    return mix(color, (222, 128, 44), 0.8) if season == "autumn" else mix(color, (186, 234, 92), 0.75)
 
 
 def weathered(light: Light, weather: str | None) -> Light:

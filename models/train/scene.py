@@ -23,6 +23,7 @@ ALONE = ("pine trees", "palm trees", "birch trees", "hot-air balloon", "whale", 
 GREEN = ("meadow", "flowers", "river", "lake", "vineyard")  # grounds on which a season is seen
 COLORED = ("neon", "risograph", "mezzotint")  # styles that have inks of their own
 DRY = ("desert", "savanna")
+FALLING = ("rain", "snowfall")  # weathers that dry grounds have not
 PRESENT: tuple[Any, ...] = (False, True)
 
 
@@ -108,8 +109,8 @@ SECOND_WORLD = World(
     ),
     weathers=("rain", "snowfall", "fog", "storm"),
     seasons=("autumn", "spring"),
-    styles=("pastel", "papercut", "woodcut", "mezzotint", "risograph", "neon", "pixel art"),
-    palettes=("blue and gold", "red and cream", "purple and teal", "green and ivory", "pink and navy", "sepia"),
+    styles=(*FIRST_WORLD.styles, "risograph", "neon", "pixel art"),
+    palettes=FIRST_WORLD.palettes,
     counts=(1, 2, 3),
     sizes=("small", "large"),
     has_birds=True,
@@ -163,9 +164,8 @@ def sample_scene(rng: Random, world: World = FIRST_WORLD) -> Scene:
         grounds = [name for name in NEEDS[thing] if terrain != "islands" or name in WATER]
         ground, thing = (rng.choice(grounds), thing) if grounds else (ground, None)
     dark = time in DARK
-    luminaries = _luminaries(time)[:-1]
     aurora = dark and rng.random() < 0.25
-    luminary = rng.choice(luminaries) if rng.random() < (0.3 if aurora else 0.6) else None
+    luminary = rng.choice(_luminaries(time)[:-1]) if rng.random() < (0.3 if aurora else 0.6) else None
     scene = Scene(
         time=time,
         terrain=terrain,
@@ -198,9 +198,7 @@ def _luminaries(time: str) -> tuple[Any, ...]:
 
 def _enriched(scene: Scene, rng: Random, world: World) -> Scene:
     """Add what only the later worlds have; each addition to few scenes, so that most stay calm."""
-    weather = _perhaps(world.weathers, 0.2, rng)
-    if weather in ("rain", "snowfall") and scene.ground in DRY:
-        weather = "fog"
+    weather = _perhaps(_weathers_on(scene, world), 0.25, rng)
     if weather:  # which hides the sky
         scene = replace(scene, luminary=None, stars=False, aurora=False, clouds=False)
     style = _perhaps(world.styles, 0.5, rng)
@@ -250,6 +248,12 @@ def variant(scene: Scene, rng: Random, world: World = FIRST_WORLD) -> Scene:
         changes.append(("luminary", _others(_luminaries(scene.time), scene.luminary), 3))
         if scene.time in DARK:
             changes.append(("stars", [not scene.stars], 6))
+        elif world.has_birds:
+            changes.append(("birds", [not scene.birds], 2))
+    else:
+        changes.append(("weather", _others(_weathers_on(scene, world), scene.weather), 8))
+    if scene.ground in GREEN:
+        changes.append(("season", _others((*world.seasons, None), scene.season), 3))
     if scene.palette is None:
         changes.append(("style", _others((*world.styles, None), scene.style), 2))
     possible = [change for change in changes if change[1]]
@@ -268,6 +272,10 @@ def _other_sticker(scene: Scene, rng: Random, world: World) -> Scene:
     part, values, _ = rng.choices(changes, [weight for *_, weight in changes])[0]
     changed: dict[str, Any] = {part: rng.choice(values)}
     return replace(scene, **changed)
+
+
+def _weathers_on(scene: Scene, world: World) -> tuple[str, ...]:
+    return tuple(weather for weather in world.weathers if weather not in FALLING or scene.ground not in DRY)
 
 
 def _things_on(scene: Scene, world: World) -> list[str]:

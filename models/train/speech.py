@@ -140,7 +140,7 @@ def hint(scene: Scene, rng: Random) -> str:
     if scene.backdrop:
         return caption(scene, rng)
     where = [rng.choice(SAY_TERRAIN[scene.terrain]), rng.choice(SAY_GROUND[scene.ground])]
-    when = [rng.choice(SAY_TIME[scene.time]), *_choice(SAY_SEASON, scene.season, rng)]
+    when = [rng.choice(_times(scene)), *_choice(SAY_SEASON, scene.season, rng)]
     manner = [*_choice(SAY_WEATHER, scene.weather, rng), *_choice(SAY_STYLE, scene.style, rng)]
     seen = [_thing(scene, rng, partial(_says, rng, HURRY)), *_sky(scene, rng, partial(_says, rng, 0))]
     parts = [part for part in (*where, *when, *manner, *seen) if part]
@@ -154,7 +154,7 @@ def _says(rng: Random, omissions: float, share: float) -> bool:
 def _picture(scene: Scene, rng: Random, says: Says) -> str:
     terrain = rng.choice(SAY_TERRAIN[scene.terrain])
     ground = rng.choice(SAY_GROUND[scene.ground])
-    time = rng.choice(SAY_TIME[scene.time]) if says(0.93) else ""
+    time = rng.choice(_times(scene)) if says(0.93) else ""
     time = _words(time, *_choice(SAY_SEASON, scene.season, rng), *_choice(SAY_WEATHER, scene.weather, rng))
     thing = _thing(scene, rng, says)
     sky = _sky(scene, rng, says)
@@ -170,6 +170,11 @@ def _picture(scene: Scene, rng: Random, says: Says) -> str:
     head, tail = keywords[:1], keywords[1:]
     rng.shuffle(tail)
     return ", ".join(head + tail)
+
+
+def _times(scene: Scene) -> list[str]:
+    """Return the ways of saying the time; no day of rain is clear."""
+    return [way for way in SAY_TIME[scene.time] if scene.weather is None or "clear" not in way]
 
 
 def _sticker(scene: Scene, rng: Random, says: Says) -> str:

@@ -14,6 +14,7 @@ from .palette import Light
 from .pen import LIT, Pen
 
 SPRITE = 0.42  # side of a piece of artwork
+BIRCH_LEAVES = {None: (236, 178, 56), "autumn": (222, 92, 42), "spring": (250, 184, 204)}  # blossom in spring
 
 
 def draw_thing(
@@ -67,7 +68,7 @@ def _birches(pen: Pen, rng: Random) -> None:
         pen.rect(dx - 0.018, -h * 0.75, 0.036, h * 0.75, (242, 240, 232))
         for mark in range(3):
             pen.rect(dx - 0.018, -h * 0.1 - mark * h * 0.14, 0.022, 0.018, (50, 48, 50))
-        pen.oval(dx, -h * 0.72, 0.062, h * 0.28, (236, 178, 56))
+        pen.oval(dx, -h * 0.72, 0.062, h * 0.28, BIRCH_LEAVES[pen.light.season])
 
 
 def _cabin(pen: Pen, _: Random) -> None:

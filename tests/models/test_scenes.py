@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from models.train.design import SMALL
 from models.train.pictures import HELD_OUT, picture_of, scene_of
 from models.train.render import TALL, WIDE, Shape, render
-from models.train.scene import FIRST_WORLD, NEEDS, WATER, WORLDS, Scene, World, sample_scene, variant
+from models.train.scene import FIRST_WORLD, GREEN, NEEDS, WATER, WORLDS, Scene, World, sample_scene, variant
 from models.train.speech import caption, grammar_words, hint, vocabulary
 from models.train.words import Words
 
@@ -33,14 +34,32 @@ def test_each_part_of_a_scene_is_seen(field: str) -> None:
     assert (np.abs(difference).max(axis=2) > 20).mean() > 0.01
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"weather": weather} for weather in WORLDS[2].weathers]
+    + [{"season": season} for season in WORLDS[2].seasons]
+    + [{"birds": True}],
+)
+def test_weather_seasons_and_birds_are_seen(change: dict[str, Any]) -> None:
+    scene = replace(SCENE, time="day", ground="meadow", thing="birch trees", luminary=None, clouds=False)
+
+    difference = render(scene, Random(1), 64).astype(int) - render(replace(scene, **change), Random(1), 64)
+
+    assert (np.abs(difference).max(axis=2) > 20).mean() > 0.004
+
+
 @pytest.mark.parametrize("world", WORLDS.values())
-def test_scenes_hold_together(world: World) -> None:
-    for number in range(2000):
-        scene = sample_scene(Random(number), world)
+def test_scenes_and_their_variants_hold_together(world: World) -> None:
+    sampled = [sample_scene(Random(number), world) for number in range(2000)]
+    for scene in sampled + [variant(scene, Random(number), world) for number, scene in enumerate(sampled[:500])]:
         assert scene.ground in NEEDS.get(scene.thing or "", world.grounds)
         assert scene.terrain != "islands" or scene.ground in WATER
         assert scene.luminary != "sun" or scene.time not in ("dusk", "night")
         assert not scene.stars or scene.time in ("dusk", "night")
+        assert scene.weather is None or (scene.luminary, scene.clouds, scene.stars) == (None, False, False)
+        assert scene.weather not in ("rain", "snowfall") or scene.ground not in ("desert", "savanna")
+        assert not scene.birds or (scene.weather is None and scene.time not in ("dusk", "night"))
+        assert scene.season is None or scene.ground in GREEN
 
 
 @pytest.mark.parametrize("world", WORLDS.values())
@@ -89,6 +108,15 @@ def test_a_caption_without_omissions_says_where() -> None:
         said = caption(SCENE, Random(number), omissions=0)
         assert "on the left" in said
         assert "on the right" in said
+
+
+def test_no_rainy_day_is_clear() -> None:
+    wet = replace(SCENE, time="day", weather="rain", luminary=None, clouds=False)
+    said = [say(wet, Random(number)) for say in (caption, hint) for number in range(200)]
+
+    assert not any("clear" in text for text in said)
+    assert any("at noon" in text for text in said)
+    assert any("clear" in caption(replace(wet, weather=None), Random(number)) for number in range(200))
 
 
 def test_a_hint_names_one_or_two_parts_of_the_scene() -> None:
