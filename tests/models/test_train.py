@@ -43,7 +43,7 @@ def principal() -> Principal:
 
 @pytest.fixture(scope="module")
 def vae(principal: Principal) -> VAE:
-    return autoencoder(principal, VAEConfig.from_dict(LITTLE.vae), pictures=64)
+    return autoencoder(principal, VAEConfig.from_dict(LITTLE.vae), pictures=24)
 
 
 @pytest.fixture(scope="module")
@@ -145,11 +145,11 @@ def test_the_first_latent_is_the_coarsest(principal: Principal) -> None:
 def test_a_decoder_that_is_fitted_again_tells_more_of_what_the_unet_draws(folder: Path, tmp_path: Path) -> None:
     run, vae = diffusion.Run(folder, LITTLE, Plan(steps=2, batch=2)), decoder.load(folder, LITTLE)
     decoder.save(vae, tmp_path)
-    pool = torch.from_numpy(decoder.rendered(LITTLE, decoder.FIRST, 40, workers=1))
+    pool = torch.from_numpy(decoder.rendered(LITTLE, decoder.FIRST, 16, workers=1))
     with torch.no_grad():
         drawn = drafts(run, decoder.encode(vae, pool), [""] * len(pool), (2, 3)).float()
 
-    refit(run, tmp_path, LITTLE, pictures=40, workers=1)
+    refit(run, tmp_path, LITTLE, pictures=16, workers=1)
 
     fitted = decoder.load(tmp_path, LITTLE)
     changed = {name for name, value in fitted.state_dict().items() if not torch.equal(value, vae.state_dict()[name])}
