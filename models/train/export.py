@@ -37,14 +37,14 @@ EXAMPLES = [
     "northern lights, islands beside a lake at night with a sailboat on the right",
     "snowy mountains in the snow on a clear day with a cabin on the right",
     "sand dunes in the desert at sundown with a cactus on the right and the sun on the left",
-    "snow-capped mountains by the sea at sunrise with a windmill on the left, the sun on the right and clouds",
+    "mountains behind a field of flowers at sunset with a lighthouse on the right",
     "a mountain range along a river at dawn with a tent on the left, the sun on the left and clouds",
     "palm trees on the right by the ocean in the morning, sand dunes behind, the sun on the left",
-    "rolling hills by the sea at night, a crescent moon in the middle and a starry sky",
+    "sand dunes beside a lake at dawn with a sailboat on the left and the sun on the right",
     "snowy mountains in winter at noon with pine trees on the right and the sun on the left",
     "islands by the ocean in the morning with a sailboat in the middle, in pastel colors",
     "snowy mountains on a clear day with pine trees on the right, as a woodcut",
-    "rolling hills in a meadow by day with a windmill on the right and clouds, papercut style",
+    "dunes by a lake at sundown with fir trees in the center and the sun on the left, in pink and navy",
 ]
 MORE_EXAMPLES = [
     "snowy mountains at sunset with a castle on the left, papercut style",
