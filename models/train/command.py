@@ -60,12 +60,15 @@ def main(argv: list[str] | None = None) -> int:
     if options.stage == "artwork":
         return _artwork()
     try:
-        training = _training(options)
-        if options.origin is not None:
-            training.begin(options.origin)
+        return _carry_out(options, _training(options))
     except (DeviceError, CheckpointError) as error:
         print(f"python3 -m app train: {error}", file=sys.stderr)
         return 2
+
+
+def _carry_out(options: argparse.Namespace, training: Training) -> int:
+    if options.origin is not None:
+        training.begin(options.origin)
     match options.stage:
         case "all":
             is_over = training.all(options.checkpoint)

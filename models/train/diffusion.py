@@ -14,18 +14,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from ..checkpoint.headers import CheckpointError
 from ..config import UNetConfig
 from ..devices import autocast
 from ..schedule import Schedule
 from ..unet import UNet
 from .clock import Clock
 from .design import SCHEDULER, Design
-from .pairs import Pairs
+from .pairs import ANEW, Pairs
 from .plan import Plan
 from .probe import IGNORED, Probe
 from .scene import POSITIONS, WORLDS
 from .sky import X_OF
-from .words import Words, text_model
+from .words import Words, meaning, text_model
 
 DROPOUT = 0.1  # share of captions left empty, for classifier-free guidance (arXiv:2207.12598 algorithm 1)
 EMA = 0.999
@@ -82,6 +83,8 @@ class Run:
 
     def _resume(self) -> None:
         state: dict[str, Any] = torch.load(self._state, weights_only=True, map_location=self.device)
+        if state.get("meaning") != meaning(self.design.world):
+            raise CheckpointError(f"{self._state} was trained on other words or scenes than those of now; {ANEW}")
         self.networks.load_state_dict(state["networks"])
         self.average.load_state_dict(state["average"])
         if state["optimizer"] is not None:
@@ -90,6 +93,7 @@ class Run:
 
     def save(self) -> None:
         state = {
+            "meaning": meaning(self.design.world),
             "networks": self.networks.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -109,7 +113,7 @@ class Run:
         """Go on to the end of the plan or to the deadline (of `time.monotonic`); saved every SAVE_EVERY steps."""
         if self.is_over:
             return
-        shapes = Pairs.load(self.folder / "pairs", self.device)
+        shapes = Pairs.load(self.folder / "pairs", self.design.world, self.device)
         shares = np.array([len(pairs) for pairs in shapes]) / sum(len(pairs) for pairs in shapes)
         predict: Predictor = torch.compile(self.networks) if compiled else self.networks
         losses: list[Tensor] = []

@@ -20,14 +20,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..checkpoint.headers import CheckpointError
 from .design import Design, design_named
 from .probe import label_of
 from .processes import in_processes
 from .render import SQUARE, TALL, WIDE, Shape, render
 from .scene import WORLDS, Scene, World, sample_scene, variant
 from .speech import HURRY, caption, hint
-from .words import Words
+from .words import Words, meaning
 
+ANEW = "name an empty --folder, and --from the checkpoint that was exported"
 CHUNK = 500  # pairs a file
 PART = 25  # pairs that a process draws at a time
 CAPTIONS: tuple[Callable[[Scene, Random], str], ...] = (*(4 * (caption,)), partial(caption, omissions=HURRY), hint)
@@ -100,7 +102,7 @@ def write(
         latents, tokens, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         temporary = _file(folder, chunk).with_suffix(".tmp")
         with open(temporary, "wb") as file:
-            np.savez(file, latents=latents, tokens=tokens, labels=labels)
+            np.savez(file, latents=latents, tokens=tokens, labels=labels, meaning=meaning(design.world))
         os.replace(temporary, _file(folder, chunk))
         if deadline is not None and time.monotonic() >= deadline:
             drawn.close()
@@ -129,15 +131,17 @@ class Pairs:
     labels: Tensor
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device) -> list[Self]:
-        """Return those of each shape, the square ones first."""
+    def load(cls, folder: Path, world: int, device: torch.device) -> list[Self]:
+        """Return those of each shape, the square ones first. Raises `CheckpointError` if there are none, or others."""
         groups: dict[tuple[int, ...], list[dict[str, NDArray[Any]]]] = {}
         for path in sorted(folder.glob("*.npz")):
             with np.load(path) as file:
                 arrays = dict(file)
+            if arrays.pop("meaning", None) != meaning(world):
+                raise CheckpointError(f"{path} was drawn for other words or scenes than those of now; {ANEW}")
             groups.setdefault(arrays["latents"].shape[3:], []).append(arrays)
         if not groups:
-            raise FileNotFoundError(f"{folder} has no pairs; draw them with the stage 'pairs' first")
+            raise CheckpointError(f"{folder} has no pairs; draw them with the stage 'pairs' first")
         return [cls._joined(files, device) for files in groups.values()]
 
     @classmethod

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Self
@@ -97,6 +98,11 @@ class Words:
                     wanted.add(part)
                     queue.append(part)
         return [pair for pair in merges if pair[0] + pair[1] in wanted]
+
+
+def meaning(world: int) -> str:
+    """What tokens and labels of a world mean, as a hash: another for other words, or for other parts of a scene."""
+    return sha256(repr((_tokens_of(world), WORLDS[world].classes)).encode()).hexdigest()
 
 
 @cache

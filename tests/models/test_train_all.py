@@ -26,6 +26,7 @@ from models.train.gallery import draw, recipes_of
 from models.train.plan import Plan
 from models.train.probe import IGNORED
 from models.train.render import SQUARE, TALL, WIDE
+from models.train.scene import WORLDS
 from models.train.stages import Budget, Training
 from models.train.words import Words
 from models.vae import VAE
@@ -154,7 +155,7 @@ def test_a_tenth_of_the_timesteps_is_the_last() -> None:
 def test_the_two_of_a_pair_get_equal_noise_and_differ_in_one_part(trained: tuple[Training, Path]) -> None:
     training, _ = trained
     run = Run(training.folder, TINY, Plan(steps=2, batch=4))
-    square = pairs.Pairs.load(training.folder / "pairs", run.device)[0]
+    square = pairs.Pairs.load(training.folder / "pairs", TINY.world, run.device)[0]
     latents, tokens, labels = run._batch(square, np.random.default_rng(3))
     noise = run._noise(latents)
 
@@ -171,17 +172,36 @@ def test_training_takes_pictures_of_every_shape(tmp_path: Path, monkeypatch: pyt
 
     pairs.write(_halves, TINY, tmp_path / "pairs", 3, workers=1)
 
-    groups = pairs.Pairs.load(tmp_path / "pairs", torch.device("cpu"))
+    groups = pairs.Pairs.load(tmp_path / "pairs", TINY.world, torch.device("cpu"))
     assert [tuple(group.latents.shape) for group in groups] == [(2, 2, 8, 32, 32), (2, 2, 8, 32, 48), (2, 2, 8, 48, 32)]
     run = Run(tmp_path, TINY, Plan(steps=6, batch=2))
     run.train()
     assert run.samples == 12
 
 
+def test_what_was_made_for_other_words_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pairs, "CHUNK", 2)
+    monkeypatch.setattr(pairs, "PART", 2)
+    train = ["diffusion", "--folder", str(tmp_path), "--design", "tiny", "--steps", "1", "--batch", "2"]
+    assert main(train) == 2
+    assert "pairs has no pairs; draw them with the stage 'pairs' first" in capsys.readouterr().err
+
+    with monkeypatch.context() as before:
+        before.setitem(WORLDS, TINY.world, replace(WORLDS[TINY.world], has_birds=False))
+        pairs.write(_halves, TINY, tmp_path / "pairs", 1, workers=1)
+        Run(tmp_path, TINY, Plan()).save()
+    for file, said in (("diffusion.pt", "was trained on"), ("pairs/0000.npz", "was drawn for")):
+        assert main(train) == 2
+        assert f"{tmp_path / file} {said} other words or scenes than those of now; name" in capsys.readouterr().err
+        (tmp_path / file).unlink()
+
+
 def test_a_step_on_larger_pictures_takes_fewer(trained: tuple[Training, Path]) -> None:
     training, _ = trained
     run = Run(training.folder, TINY, Plan(steps=2, batch=8))
-    square = pairs.Pairs.load(training.folder / "pairs", run.device)[0]
+    square = pairs.Pairs.load(training.folder / "pairs", TINY.world, run.device)[0]
     larger = replace(square, latents=square.latents.repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2))
 
     taken = [run._batch(group, np.random.default_rng(3))[0].shape for group in (square, larger)]
