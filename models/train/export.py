@@ -30,21 +30,21 @@ DEFAULTS = {
     "sampler": "ddim",
 }
 EXAMPLES = [
+    "mountains behind a field of flowers at sunset with a lighthouse on the right",
+    "sand dunes beside a lake at dawn with a sailboat on the left and the sun on the right",
+    "dunes by a lake at sundown with fir trees in the center and the sun on the left, in pink and navy",
+    "mountains by a lake at dawn with a tent on the left, mezzotint style",
     "snowy mountains at sunset with a cabin on the left",
     "mountains by a lake at dusk with pine trees on the left and a crescent moon on the right, in blue and gold",
     "a lighthouse on the right by the sea at night, rolling hills behind, a crescent moon on the left",
-    "mountains by a lake at dawn with a tent on the left, mezzotint style",
     "northern lights, islands beside a lake at night with a sailboat on the right",
     "snowy mountains in the snow on a clear day with a cabin on the right",
     "sand dunes in the desert at sundown with a cactus on the right and the sun on the left",
-    "mountains behind a field of flowers at sunset with a lighthouse on the right",
     "a mountain range along a river at dawn with a tent on the left, the sun on the left and clouds",
     "palm trees on the right by the ocean in the morning, sand dunes behind, the sun on the left",
-    "sand dunes beside a lake at dawn with a sailboat on the left and the sun on the right",
     "snowy mountains in winter at noon with pine trees on the right and the sun on the left",
     "islands by the ocean in the morning with a sailboat in the middle, in pastel colors",
     "snowy mountains on a clear day with pine trees on the right, as a woodcut",
-    "dunes by a lake at sundown with fir trees in the center and the sun on the left, in pink and navy",
 ]
 MORE_EXAMPLES = [
     "snowy mountains at sunset with a castle on the left, papercut style",
