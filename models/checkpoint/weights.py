@@ -1,7 +1,7 @@
 """From files of weights to networks: built without memory, given their tensors cast while they are copied.
 
 A file is read in parts that are cast one by one, so that loading needs the memory of the networks and that of one part
-more. The copies are ours: a file that changes later does not reach a running network.
+a thread more. The copies are ours: a file that changes later does not reach a running network.
 """
 
 from __future__ import annotations
