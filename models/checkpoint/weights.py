@@ -7,12 +7,10 @@ a thread more. The copies are ours: a file that changes later does not reach a r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from io import RawIOBase
-from itertools import groupby
 from pathlib import Path
-from threading import Event
 from typing import Any, TypeVar
 
 import torch
@@ -33,7 +31,6 @@ PART = 4 * 2**20  # bytes
 MOST_THREADS = 4
 DRAWS = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_, Tensor.normal_, Tensor.uniform_)
 
-Named = tuple[str, Slot]
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -82,55 +79,29 @@ def fill(built: Network, slots: Mapping[str, Slot], device: torch.device, dtype:
 
 def _copies(slots: Mapping[str, Slot], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
     """Copy what lies in files, in several threads: fresh memory is what it waits for most, and each gets its own."""
-    shares = _shares(sorted(slots.items(), key=lambda item: (item[1].file, item[1].begin)), _threads())
-    failed = Event()
-    with ThreadPoolExecutor(len(shares), "weights") as pool:
-        asked = [pool.submit(_share, share, device, dtype, failed) for share in shares]
-    return {name: copy for answer in asked for name, copy in answer.result().items()}
+    in_order = sorted(slots.items(), key=lambda item: (item[1].file, item[1].begin))
+    with ThreadPoolExecutor(_threads(), "weights") as pool:
+        copies = pool.map(lambda item: _copy(item[1], device, dtype), in_order)  # one that fails ends the others
+        return dict(zip(dict(in_order), copies, strict=True))
 
 
 def _threads() -> int:
     return min(torch.get_num_threads(), MOST_THREADS)
 
 
-def _shares(slots: Sequence[Named], count: int) -> list[list[Named]]:
-    """Divide slots, in their order, into parts of about the same number of bytes."""
-    shares: list[list[Named]] = [[] for _ in range(count)]
-    whole, passed = sum(slot.end - slot.begin for _, slot in slots), 0
-    for name, slot in slots:
-        shares[min(count * passed // max(whole, 1), count - 1)].append((name, slot))
-        passed += slot.end - slot.begin
-    return shares
-
-
-def _share(slots: Sequence[Named], device: torch.device, dtype: torch.dtype, failed: Event) -> dict[str, Tensor]:
-    """Copy one share; stop early, with what there is, where another has failed."""
-    copies: dict[str, Tensor] = {}
-    buffer = torch.empty(PART, dtype=torch.uint8)
-    try:
-        for file, group in groupby(slots, key=lambda item: item[1].file):
-            with told(file), file.open("rb", buffering=0) as stream:
-                for name, slot in group:
-                    if failed.is_set():
-                        return copies
-                    copies[name] = _copy(stream, slot, device, dtype, buffer)
-                    if not _is_finite(copies[name]):
-                        raise _not_finite(slot, dtype)
-    except BaseException:
-        failed.set()
-        raise
-    return copies
-
-
-def _copy(stream: RawIOBase, slot: Slot, device: torch.device, dtype: torch.dtype, buffer: Tensor) -> Tensor:
+def _copy(slot: Slot, device: torch.device, dtype: torch.dtype) -> Tensor:
     layout = torch.channels_last if len(slot.shape) == 4 else torch.contiguous_format
     copy = torch.empty(slot.shape, dtype=dtype, device=device, memory_format=layout)
-    stream.seek(slot.begin)
-    for part in _parts(copy, DTYPES[slot.dtype].itemsize):
-        length = part.numel() * DTYPES[slot.dtype].itemsize
-        read = buffer[:length] if length <= PART else torch.empty(length, dtype=torch.uint8)
-        _read(stream, read, slot.file)
-        part.copy_(read.view(DTYPES[slot.dtype]).view(part.shape))
+    buffer = torch.empty(min(PART, slot.end - slot.begin), dtype=torch.uint8)
+    with told(slot.file), slot.file.open("rb", buffering=0) as stream:
+        stream.seek(slot.begin)
+        for part in _parts(copy, DTYPES[slot.dtype].itemsize):
+            length = part.numel() * DTYPES[slot.dtype].itemsize
+            read = buffer[:length] if length <= PART else torch.empty(length, dtype=torch.uint8)
+            _read(stream, read, slot.file)
+            part.copy_(read.view(DTYPES[slot.dtype]).view(part.shape))
+    if not _is_finite(copy):
+        raise _not_finite(slot, dtype)
     return copy
 
 

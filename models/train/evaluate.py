@@ -41,6 +41,7 @@ SIZES = ((192, 192), (320, 320), (384, 256), (256, 384), (384, 384), (512, 320),
 PSNR_PICTURES = 64
 FIRST = HELD_OUT + 20_000  # of the scenes that are asked for
 IN_SKIES = ("luminary", "clouds", "stars", "aurora")
+PLAIN = "without style, palette, weather, season and birds"
 TIMED = 5
 TESTED = 1000  # renders on which the judge itself is tested
 JUDGED = {1: 12_000, 2: 40_000, 3: 200_000}  # pictures that the judge of a world is trained on
@@ -237,12 +238,10 @@ def report(figures: dict[str, Any]) -> str:
     lines += [f"| all at once | {defaults['all']:.0%} | |", f"| something doubled | {defaults['doubled']:.0%} | |"]
     lines += [f"| {part}, though not asked for | {share:.0%} | |" for part, share in defaults["unasked"].items()]
     if plain := figures.get("plain"):
-        lines += [
-            f"| all at once, of captions without style, palette, weather, season and birds | {plain['all']:.0%} | |"
-        ]
+        lines += [f"| all at once, of captions {PLAIN} | {plain['all']:.0%} | |"]
     lines += ["", "| texture, from renders of the same scenes | fine | half | quarter |", "|---|---|---|---|"]
     distances = figures["texture"] | {"the defaults": defaults["texture"]}
-    distances |= {"without style, palette, weather, season and birds": plain["texture"]} if plain else {}
+    distances |= {PLAIN: plain["texture"]} if plain else {}
     lines += [f"| {name} | {' | '.join(f'{one:.0f}' for one in found)} |" for name, found in distances.items()]
     lines += ["", f"autoencoder {figures['psnr']:.1f} dB; one picture {figures['seconds']:.2f} s"]
     for title in series():

@@ -133,11 +133,12 @@ class Pairs:
     @classmethod
     def load(cls, folder: Path, world: int, device: torch.device) -> list[Self]:
         """Return those of each shape, the square ones first. Raises `CheckpointError` if there are none, or others."""
+        wanted = meaning(world)
         groups: dict[tuple[int, ...], list[dict[str, NDArray[Any]]]] = {}
         for path in sorted(folder.glob("*.npz")):
             with np.load(path) as file:
                 arrays = dict(file)
-            if arrays.pop("meaning", None) != meaning(world):
+            if arrays.pop("meaning", None) != wanted:
                 raise CheckpointError(f"{path} was drawn for other words or scenes than those of now; {ANEW}")
             groups.setdefault(arrays["latents"].shape[3:], []).append(arrays)
         if not groups:

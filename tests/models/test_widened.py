@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+import models
 from models import convolution
 from models import linear as linear_module
 from models.attention import FeedForward
@@ -18,9 +20,9 @@ from models.checkpoint import towers
 from models.checkpoint.loading import load
 from models.convolution import Conv1x1, Conv3x3, Convolution
 from models.linear import Linear, is_widened, wide
-from models.train.evaluate import EMBEDDED
 from tests.reference.oracle import relative_error
 
+EMBEDDED = Path(models.__file__).parent / "embedded"
 PROMPT = "snowy mountains at sunset with a cabin on the left"
 ROUNDING = 5e-3  # relative L2; bfloat16 has 8 bits
 
