@@ -147,8 +147,23 @@ class Linear(nn.Linear):
         return linear_plus(x, self.weight, self.bias, plus)
 
 
+class SelfAttention(nn.MultiheadAttention):
+    """Attention within x (B, N, C), whose products go the way of `Linear`."""
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, *_same: Tensor, attn_mask: Tensor | None = None, **_options: bool
+    ) -> tuple[Tensor, None]:
+        """Answer as torch's does when asked with x as query, key and value, and for no weights of the attention."""
+        parts = linear(x, self.in_proj_weight, self.in_proj_bias)
+        query, key, value = parts.view(*x.shape[:2], 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask)
+        return linear(found.transpose(1, 2).flatten(2), self.out_proj.weight, self.out_proj.bias), None
+
+
+ADOPTED: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: Linear, nn.MultiheadAttention: SelfAttention}
+
+
 def adopt(network: nn.Module) -> None:
-    """Let the plain linear layers of a network of somebody else's compute as ours do."""
+    """Let the plain linear layers and the self-attention of a text encoder of somebody else's compute as ours do."""
     for layer in network.modules():
-        if type(layer) is nn.Linear:
-            layer.__class__ = Linear  # which has nothing but another `forward`
+        layer.__class__ = ADOPTED.get(type(layer), type(layer))  # which has nothing but another `forward`

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -19,11 +19,12 @@ from models.calls import Encode
 from models.checkpoint import towers
 from models.checkpoint.loading import load
 from models.convolution import Conv1x1, Conv3x3, Convolution
-from models.linear import Linear, is_widened, wide
+from models.linear import Linear, adopt, is_widened, wide
 from tests.reference.oracle import relative_error
 
 EMBEDDED = Path(models.__file__).parent / "embedded"
 PROMPT = "snowy mountains at sunset with a cabin on the left"
+ORIGINAL = F.linear
 ROUNDING = 5e-3  # relative L2; bfloat16 has 8 bits
 
 
@@ -128,3 +129,20 @@ def test_the_text_encoder_of_a_checkpoint_too(monkeypatch: pytest.MonkeyPatch) -
     found = load(EMBEDDED, dtype=torch.bfloat16).answer([Encode(PROMPT, 1)])[0]
 
     assert relative_error(found, wanted) <= 4 * ROUNDING
+
+
+def test_open_clips_attention_too() -> None:
+    torch.manual_seed(0)
+    config = {"vocab_size": 40, "max_position_embeddings": 9, "hidden_size": 32, "intermediate_size": 64}
+    model = towers._open_clip(config | {"num_attention_heads": 4, "num_hidden_layers": 2})
+    ids = torch.arange(18).reshape(2, 9)
+    with pytest.MonkeyPatch.context() as before:
+        before.setattr(F, "linear", ORIGINAL)
+        wanted = towers.OpenClipTower(model, cast(Any, None)).states(ids)
+    model = towers._with_mask(model.bfloat16(), torch.device("cpu"), torch.bfloat16)
+
+    adopt(model)
+    found = towers.OpenClipTower(model, cast(Any, None)).states(ids)
+
+    assert found.dtype is torch.bfloat16
+    assert relative_error(found.float(), wanted) <= 2 * ROUNDING
