@@ -17,11 +17,11 @@ MAX_WEIGHT = 100.0  # either way, so that no nesting ends in infinity
 MAX_DEPTH = 64  # brackets within more others of their kind weigh nothing
 BACKTRACK = 20 / 75  # how far before the end of a chunk a comma may be for the chunk to end there
 
-BREAK = re.compile(r"\s*\bBREAK\b\s*")
+BREAK = re.compile(r"\bBREAK\b\s*")  # no whitespace before: looking for it would take the square of its length
 SYMBOL = re.compile(
     r"""\\(?P<escaped>[()\[\]\\])
       | (?P<opened>[(\[])
-      | :\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+))\s*\)
+      | :\s*(?P<weight>[+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*\)
       | (?P<closed>[)\]])
       | (?P<dropped>\\)
       | (?P<text>[^\\()\[\]:]+|:)""",
@@ -64,11 +64,11 @@ def parse(prompt: str) -> list[list[Piece]]:
     """
     sections: list[list[Piece]] = [[]]
     for text, weight in _weighted(prompt):
-        first, *others = BREAK.split(text)
-        _append(sections[-1], first, weight)
-        for other in others:
+        *before, last = BREAK.split(text)
+        for part in before:
+            _append(sections[-1], part.rstrip(), weight)
             sections.append([])
-            _append(sections[-1], other, weight)
+        _append(sections[-1], last, weight)
     return sections
 
 

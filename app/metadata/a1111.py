@@ -23,7 +23,7 @@ from models.sampler_names import SAMPLERS, SCHEDULERS
 NEGATIVE = "Negative prompt: "
 MIN_SETTINGS = 3  # fewer on the last line are part of the prompt
 MAX_LINE = 20_000  # characters; longer ones are no settings
-SETTING = re.compile(r'\s*(\w[\w \-/]{0,60}):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
+SETTING = re.compile(r'(\w[\w \-/]{0,60}):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 MASKED_CONTENT = {
     MaskedContent.FILL: "fill",

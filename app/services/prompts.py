@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from app.services.errors import InvalidInput
 from models.checkpoint.facts import CheckpointError
 from models.prompt import BREAK
+from models.recipe import MAX_PROMPT
 from models.tokenizer import MAX_CHUNKS, Tokenizer
 
 if TYPE_CHECKING:
@@ -53,8 +54,12 @@ class PromptNotes:
 
 
 def notes(catalogue: Catalogue, checkpoint: str | None, prompt: str) -> PromptNotes:
-    """Look at a prompt with a checkpoint's eyes. Raises `InvalidInput` for a checkpoint that there is not."""
+    """Look at a prompt with a checkpoint's eyes, as far as one may reach.
+
+    Raises `InvalidInput` for a checkpoint that there is not.
+    """
     facts = catalogue.get(checkpoint)
+    prompt = prompt[:MAX_PROMPT]
     try:
         tokens = count_tokens(facts, prompt)
     except CheckpointError:

@@ -169,3 +169,8 @@ def test_the_text_alone_brings_all_of_it_back_that_it_holds(recipe: Recipe) -> N
 @pytest.mark.parametrize("text", ["", "a lake", "a lake\nSteps: 20, Sampler: DDIM", "Negative prompt: fog"])
 def test_a_prompt_alone_holds_no_settings(text: str) -> None:
     assert a1111.parsed(text) == {}
+
+
+def test_a_line_of_spaces_is_read_at_once() -> None:
+    line = f"Steps: 20, Seed: 1, CFG scale: 3, a{' ' * (a1111.MAX_LINE - 100)}b"
+    assert a1111.parsed(f"a lake\n{line}")["Steps"] == "20"

@@ -95,6 +95,11 @@ def test_brackets_deeper_than_anyone_nests_weigh_nothing_and_cost_little() -> No
     assert first.text == "a"
 
 
+@pytest.mark.parametrize("text", [f"a{' ' * 300_000}b", f"a:{'1' * 300_000}"])
+def test_no_run_of_one_character_costs_the_square_of_its_length(text: str) -> None:
+    assert pieces(text) == [(text, 1.0)]  # it took hours
+
+
 @pytest.mark.parametrize("text", ["(" * 8000, "((a:99999999999):99999999999)", "(a:" + "9" * 400 + ")"])
 def test_no_nesting_weighs_infinitely_much(text: str) -> None:
     assert all(abs(piece.weight) <= prompt.MAX_WEIGHT for section in parse(text) for piece in section)

@@ -118,6 +118,7 @@ def test_tokens_are_counted_as_the_web_ui_counts(alice: TestClient) -> None:
     assert count("((mountains)) by the (lake:1.2)") == "4 / 75 tokens"
     assert count("lake " * 76) == "76 / 150 tokens"
     assert count("a BREAK " * 20 + "a") == "1501 of at most 1500 tokens"
+    assert count("lake " * 150_000) == count("lake " * 1600), "no further than a prompt may reach"
 
 
 def test_a_small_model_says_that_it_learned_short_prompts(alice: TestClient) -> None:
