@@ -19,7 +19,7 @@ from app.services.request import JobRequest
 from app.services.views import CanvasPage, CanvasView, GroupView, utc
 from app.storage import canvases, images, jobs, references
 from app.storage.store import Store
-from models.edit import Frame
+from models.edit import MAX_SIDE, Frame
 
 MAX_SETTINGS = 16 * 1024  # bytes of JSON
 MAX_DEPTH = 16
@@ -27,7 +27,7 @@ MAX_HISTORY = 500
 
 
 def create(store: Store, owner: str, image_id: str) -> CanvasView:
-    """Put an image on a new canvas. Raises `NotFound` and, where there are too many, `Conflict`."""
+    """Put an image on a new canvas. Raises `NotFound`, `InvalidInput` and, where there are too many, `Conflict`."""
     with store.write() as tx:
         return _view(tx, _add(store, tx, owner, image_id))
 
@@ -196,8 +196,12 @@ def _changed(
 
 
 def _add(store: Store, tx: Connection, owner: str, image_id: str) -> Row[Any]:
-    if images.one(tx, owner, image_id) is None:
+    image = images.one(tx, owner, image_id)
+    if image is None:
         raise NotFound("There is no such image.")
+    if max(image.width, image.height) > MAX_SIDE:
+        message = f"It is {image.width} x {image.height}; a canvas holds pictures of up to {MAX_SIDE} pixels a side."
+        raise InvalidInput([{"field": "image_id", "message": message}])
     limit = store.settings.max_canvases
     if canvases.count(tx, owner) >= limit:
         raise Conflict(f"You have {limit} canvases and may have no more; delete one.")

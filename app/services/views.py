@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from models.edit import Frame
+from models.edit import MAX_SIDE, Frame
 from models.recipe import Recipe
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -41,6 +41,11 @@ class ImageView:
     origin: Origin = "generated"
     parent_id: str | None = None
     children: tuple[str, ...] = ()
+
+    @property
+    def fits_canvas(self) -> bool:
+        """Whether it can be edited as it is."""
+        return max(self.width, self.height) <= MAX_SIDE
 
     @property
     def alt(self) -> str:
