@@ -61,7 +61,10 @@ class Found:
         """Keep what we do not know, as far as a person would read it."""
         if len(self.unknown) >= MAX_UNKNOWN:
             return
-        text = raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str)
+        try:
+            text = raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, default=str)
+        except RecursionError:  # of what was read at the very depth that can be
+            text = "…"
         self.unknown[clean(str(name)[:MAX_SHOWN])] = clean(text[:MAX_SHOWN])
 
 

@@ -6,11 +6,8 @@ Where `JobRequest` counts to eight, the dialects of others count further; so the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
-
-from pydantic import ValidationError
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from app.services import generate
 from app.services.catalogue import Catalogue
@@ -22,7 +19,7 @@ from app.services.views import GroupView
 from app.storage import jobs, task_names
 from app.storage.store import Store
 from models.edit import Edit
-from models.recipe import Recipe, explain
+from models.recipe import Recipe
 
 MAX_IMAGES = 64
 MAX_TASK = 200  # characters of the name of a request
@@ -30,15 +27,11 @@ MAX_TASK = 200  # characters of the name of a request
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`count` images of one request; `sources` is what they begin from in turn, each as `edit.sources` would find it.
-
-    `more` are fields of the recipe as such, for what a request has other words for.
-    """
+    """`count` images of one request, which begin from `sources` in turn, each as `edit.sources` would find it."""
 
     request: JobRequest
     count: int
     sources: Sequence[Sources] = ()
-    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def submit(store: Store, catalogue: Catalogue, owner: str, batch: Batch, idempotency_key: str | None) -> GroupView:
@@ -49,14 +42,20 @@ def submit(store: Store, catalogue: Catalogue, owner: str, batch: Batch, idempot
     if not 1 <= batch.count <= MAX_IMAGES:
         message = f"{batch.count} pictures at once; ask for 1 to {MAX_IMAGES}."
         raise InvalidInput([{"field": "count", "message": message}])
-    order = Order(_recipes(catalogue, batch), _joined(batch.sources))
-    return generate.submit_order(store, owner, order, _hash(batch), idempotency_key)
+    return generate.submit_order(
+        store,
+        owner,
+        lambda: Order(_recipes(catalogue, batch), _joined(batch.sources)),
+        _hash(batch),
+        idempotency_key,
+    )
 
 
 def _recipes(catalogue: Catalogue, batch: Batch) -> list[Recipe]:
     """One recipe for each image, all counting on from the same seed."""
     edits: list[Edit | None] = [source.edit for source in batch.sources]
-    firsts = [_recipe(catalogue, batch, edit) for edit in edits or [None]]
+    firsts = [recipe for edit in edits or [None] for recipe in batch.request.recipes(catalogue, edit)]
+    catalogue.room.require(firsts[0], catalogue.get(batch.request.checkpoint))
     drawn = {"seed": firsts[0].seed, "subseed": firsts[0].subseed}
     turns = [first.model_copy(update=drawn) for first in firsts]
     return [numbered(turns[number % len(turns)], number) for number in range(batch.count)]
@@ -68,17 +67,9 @@ def _joined(sources: Sequence[Sources]) -> Sources | None:
     return replace(sources[0], brought=brought) if sources else None
 
 
-def _recipe(catalogue: Catalogue, batch: Batch, edit: Edit | None) -> Recipe:
-    (recipe,) = batch.request.recipes(catalogue, edit)
-    try:
-        return Recipe.model_validate({**recipe.model_dump(), **batch.more})
-    except ValidationError as error:
-        raise InvalidInput(explain(error)) from error
-
-
 def _hash(batch: Batch) -> str:
     edits = "".join(source.edit.model_dump_json() for source in batch.sources)
-    text = f"{batch.request.model_dump_json()}{batch.count}{edits}{sorted(batch.more.items(), key=str)}"
+    text = f"{batch.request.model_dump_json()}{batch.count}{edits}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

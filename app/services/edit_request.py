@@ -24,7 +24,7 @@ def _frame(value: Any) -> Any:
     if value.lstrip().startswith("{"):
         try:
             return {name: str(number) for name, number in json.loads(value).items()}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError("must be x,y,width,height or a JSON object of these") from error
     numbers = [number.strip() for number in value.split(",")]
     if len(numbers) != 4:

@@ -55,8 +55,9 @@ def fit(picture: Image.Image, size: tuple[int, int], mode: ResizeMode) -> Image.
         return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
     if mode is not ResizeMode.FILL:
         return picture.resize(size, Image.Resampling.LANCZOS)
-    whole = ImageOps.contain(picture, size, Image.Resampling.LANCZOS)
-    return _drawn_out(whole, size)
+    scale = min(size[0] / picture.width, size[1] / picture.height)
+    whole = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return _drawn_out(picture.resize(whole, Image.Resampling.LANCZOS), size)
 
 
 def _drawn_out(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,27 +51,43 @@ def submit(
     The same `idempotency_key` with the same request gives the first answer again for a day. Raises `InvalidInput`,
     `TooMany` and `DiskFull`.
     """
-    order = prepare(store, catalogue, owner, request)
-    return submit_order(store, owner, order, request.body_hash(), idempotency_key)
+    return submit_order(
+        store, owner, lambda: prepare(store, catalogue, owner, request), request.body_hash(), idempotency_key
+    )
 
 
 def submit_order(
-    store: Store, owner: str, order: Order, body_hash: str, idempotency_key: str | None = None
+    store: Store, owner: str, prepared: Callable[[], Order], body_hash: str, idempotency_key: str | None = None
 ) -> GroupView:
-    """Queue what has been prepared; two requests with the same key are told apart by `body_hash`."""
-    if idempotency_key is not None and not 1 <= len(idempotency_key) <= MAX_KEY:
-        raise _bad_key(f"The key must have 1 to {MAX_KEY} characters.")
+    """Queue what is `prepared`, unless the key is known: a repeat needs nothing of what the request began from.
+
+    Two requests with the same key are told apart by `body_hash`.
+    """
+    if idempotency_key is not None:
+        if not 1 <= len(idempotency_key) <= MAX_KEY:
+            raise _bad_key(f"The key must have 1 to {MAX_KEY} characters.")
+        with store.read() as tx:
+            if known := _remembered(tx, owner, idempotency_key, body_hash):
+                return known
+    order = prepared()
     with store.write() as tx:
-        known = jobs.remembered(tx, owner, idempotency_key, DAY_MS) if idempotency_key else None
-        if known is not None:
-            if known.body_hash != body_hash:
-                raise _bad_key("This key was used for another request; send a new key with a new request.")
-            return _group(tx, owner, known.group_id, replayed=True)
+        if idempotency_key and (known := _remembered(tx, owner, idempotency_key, body_hash)):
+            return known
         group_id = queue(store, tx, owner, order)
         if idempotency_key:
             jobs.remember(tx, owner, idempotency_key, body_hash, group_id)
     with store.read() as tx:  # nobody has to wait with a change until the places in line are counted
         return group_view(tx, owner, group_id)
+
+
+def _remembered(tx: Connection, owner: str, key: str, body_hash: str) -> GroupView | None:
+    """What the key was answered with. Raises `ServiceError` where it was used for another request."""
+    known = jobs.remembered(tx, owner, key, DAY_MS)
+    if known is None:
+        return None
+    if known.body_hash != body_hash:
+        raise _bad_key("This key was used for another request; send a new key with a new request.")
+    return _group(tx, owner, known.group_id, replayed=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,7 @@ WRONG: dict[str, tuple[dict[str, Any], set[str], str]] = {
     "padding beyond bounds": ({"padding": 513}, {"padding"}, ""),
     "unknown infill": ({"infill": "magic"}, {"infill"}, "mirror"),
     "unknown masked content": ({"masked_content": "magic"}, {"masked_content"}, "latent_noise"),
+    "a well without a bottom": ({"frame": '{"x":' + "[" * 100_000}, {"frame"}, "must be x,y,width,height"),
     "svg": ({"image": SVG}, {"image"}, "no PNG, JPEG or WebP"),
     "svg as a mask": ({"mask": SVG}, {"mask"}, "no PNG, JPEG or WebP"),
     "no base64": ({"image": "what?"}, {"image"}, "neither the id"),
@@ -227,6 +228,16 @@ def test_one_key_stands_for_one_edit(alice: TestClient, engine: FakeEngine) -> N
     assert first.json()["group"] == again.json()["group"]
     wait_for(alice, first.json()["jobs"][0]["id"], "done")
     assert len(engine.inputs) == 1
+
+
+def test_a_key_outlives_the_picture_that_its_edit_began_from(alice: TestClient) -> None:
+    image, headers = uploaded(alice), {"Idempotency-Key": "one"}
+    body = {**PLAIN, "image": image["id"]}
+    first = alice.post("/api/jobs", json=body, headers=headers).json()
+    wait_for(alice, first["jobs"][0]["id"], "done")
+    alice.delete(f"/api/images/{image['id']}")
+    again = alice.post("/api/jobs", json=body, headers=headers)
+    assert (again.status_code, again.json()["group"]) == (200, first["group"])
 
 
 def test_text_to_image_goes_on_as_before(alice: TestClient, engine: FakeEngine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -188,3 +189,12 @@ def test_refused_files_name_their_field(client: openai.OpenAI, app: FastAPI) -> 
 def test_the_checkpoints_are_the_models(client: openai.OpenAI) -> None:
     assert "bare" in [model.id for model in client.models.list()]
     assert client.models.retrieve("bare").owned_by == "mezzotint"
+
+
+def test_a_checkpoint_that_was_taken_away_hides_no_other(
+    client: openai.OpenAI, app: FastAPI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gone = app.state.catalogue.default.model_copy(update={"name": "gone", "path": str(tmp_path / "gone")})
+    there = app.state.catalogue.checkpoints()
+    monkeypatch.setattr(app.state.catalogue, "checkpoints", lambda: [*there, gone])
+    assert [model.id for model in client.models.list()] == [*(facts.name for facts in there), "gone"]

@@ -291,3 +291,10 @@ def test_an_idempotency_key_finds_the_pictures_of_a_lost_connection(alice: TestC
     first, again = (alice.post("/sdapi/v1/txt2img", json={**ASKED, "seed": 1}, headers=headers).json() for _ in "12")
     assert first["images"] == again["images"]
     assert len(engine.finished) == 1
+
+
+def test_a_key_finds_a_variation_again_whose_seed_was_drawn(alice: TestClient, engine: FakeEngine) -> None:
+    body, headers = {**ASKED, "seed": 1, "subseed_strength": 0.5}, {"Idempotency-Key": "k1"}
+    first, again = (alice.post("/sdapi/v1/txt2img", json=body, headers=headers).json() for _ in "12")
+    assert first["images"] == again["images"]
+    assert [recipe.subseed_strength for recipe in engine.finished] == [0.5]

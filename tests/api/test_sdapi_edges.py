@@ -7,17 +7,19 @@ import io
 import json
 from collections.abc import Callable
 
+import pytest
 from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 
 from app.metadata.read import read
 from app.services import batch, client_options, generate, keys
+from app.services.catalogue import Catalogue
 from app.services.client_options import Options
 from app.settings import Settings
-from app.web.sdapi import shapes
+from app.web.sdapi import pictures, shapes
 from tests.api.conftest import ADDRESS
-from tests.api.test_sdapi import ask, info_of, picture
+from tests.api.test_sdapi import ask, info_of, opened, picture
 from tests.app.fake_engine import FakeEngine
 from tests.app.test_metadata_hostile import file_with
 
@@ -124,6 +126,38 @@ def test_what_is_too_large_is_refused_before_a_pixel_of_it_is_made(alice: TestCl
         refused = alice.post("/v1/images/edits", data={"prompt": "a tent", "size": size}, files={"image": content})
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "size")
     assert generate.recent_jobs(alice.app.state.store, keys.LOCAL) == []  # type: ignore[attr-defined]
+
+
+def test_a_layer_that_the_checkpoint_has_not_is_refused(alice: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = alice.app.state.catalogue.default.model_copy(update={"text_layers": 4})  # type: ignore[attr-defined]
+    monkeypatch.setattr(Catalogue, "get", lambda *_: facts)
+    body = {"prompt": "a lake", "override_settings": {"CLIP_stop_at_last_layers": 12}}
+    refused = alice.post("/sdapi/v1/txt2img", json=body)
+    assert (refused.status_code, "no more layers" in refused.text) == (422, True)
+    assert "CLIP_stop_at_last_layers" in refused.text
+
+
+def test_a_picture_beyond_the_memory_is_refused(alice: TestClient) -> None:
+    catalogue = alice.app.state.catalogue  # type: ignore[attr-defined]
+    catalogue.room.note({"memory": {"pictures": 8 * 2**20}, "dtype": "float32"})
+    refused = alice.post("/sdapi/v1/txt2img", json={"prompt": "a lake", "width": 2048, "height": 2048})
+    assert (refused.status_code, "2048 x 2048 needs about" in refused.text) == (422, True)
+
+
+def test_the_thinnest_picture_fits_into_any_size(alice: TestClient) -> None:
+    for size in ((2000, 1), (1, 2000)):
+        answer = ask(alice, "img2img", init_images=[picture(size)], resize_mode=2)
+        assert opened(answer["images"][0]).size == (64, 64)
+
+
+def test_many_pictures_are_not_enlarged_beyond_one_answer(alice: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 2 * 128 * 128)
+    body = {"upscaler_1": "Lanczos", "upscaling_resize": 2}
+    for count, status in ((2, 200), (3, 422)):
+        images = [{"data": picture(), "name": "a.png"}] * count
+        answer = alice.post("/sdapi/v1/extra-batch-images", json={**body, "imageList": images})
+        assert answer.status_code == status, answer.text
+    assert "imageList.2.data" in answer.text
 
 
 def test_every_address_of_a_dialect_answers_in_its_shape(alice: TestClient) -> None:

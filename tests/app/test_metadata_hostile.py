@@ -118,3 +118,9 @@ def test_no_json_confuses_a_reader(keyword: str, value: object) -> None:
         reading = read(file_with(keyword, json.dumps(told)))
         assert reading is not None
         assert reading.kind == "png"
+
+
+@pytest.mark.parametrize("depth", range(940, 1000, 3))
+def test_no_depth_is_the_one_that_cannot_be_shown(depth: int) -> None:
+    reading = read(file_with("Comment", f'{{"steps": 1, "x": {"[" * depth}{"]" * depth}}}'))
+    assert reading is not None

@@ -30,5 +30,8 @@ def model(catalogue: CatalogueDep, model: str) -> dict[str, Any]:
 
 
 def _model(facts: CheckpointFacts) -> dict[str, Any]:
-    created = int(Path(facts.path).stat().st_mtime)
+    try:
+        created = int(Path(facts.path).stat().st_mtime)
+    except OSError:  # it was taken away, which is found out when somebody asks for it
+        created = 0
     return {"id": facts.name, "object": "model", "created": created, "owned_by": "mezzotint"}

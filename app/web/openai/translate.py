@@ -19,7 +19,16 @@ from models.recipe import explain
 from models.sampler_names import SAMPLERS, split
 
 THEIR_MODELS = ("dall-e", "gpt-image", "chatgpt-image")
-THEIR_NAMES = {"count": "n", "width": "size", "height": "size", "checkpoint": "model", "edit.strength": "strength"}
+THEIR_NAMES = {
+    "count": "n",
+    "width": "size",
+    "height": "size",
+    "frame": "size",
+    "frame.width": "size",
+    "frame.height": "size",
+    "checkpoint": "model",
+    "edit.strength": "strength",
+}
 
 
 @contextmanager
@@ -58,6 +67,7 @@ def batch_of(given: ImageRequest, prompt: str, checkpoint: str, sources: Sequenc
         "guidance_scale": given.guidance_scale,
         "seed": given.seed,
         "sampler": sampler[0].value if sampler else None,
+        "scheduler": sampler[1] if sampler else None,
         "checkpoint": checkpoint,
         **({"width": size[0], "height": size[1]} if size else {}),
     }
@@ -66,8 +76,7 @@ def batch_of(given: ImageRequest, prompt: str, checkpoint: str, sources: Sequenc
             request = JobRequest.model_validate({name: value for name, value in fields.items() if value is not None})
         except ValidationError as error:
             raise InvalidInput(explain(error)) from error
-        more = {"scheduler": sampler[1]} if sampler and sampler[1] else {}
-        return Batch(request, given.n, sources, more)
+        return Batch(request, given.n, sources)
 
 
 def _wrong(field: str, message: str) -> InvalidInput:

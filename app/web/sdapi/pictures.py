@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request
 from PIL import Image
 
@@ -29,6 +29,8 @@ router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, dependencies=[De
 
 REDRAWN_PROMPT = "a sharp, detailed picture"  # where the picture does not say what it was made of
 MAX_REDRAWN_SIDE = 2048
+MAX_PIXELS = 4 * upscale.MAX_PIXELS  # of one answer, which is held in memory as a whole
+RESIZING = CapacityLimiter(2)  # pictures at a time, of all requests
 
 
 @router.post("/png-info", dependencies=[Depends(current_caller)])
@@ -67,13 +69,19 @@ async def _upscaled(
 ) -> list[str]:
     wanted = _enlargement(given)
     options = await to_thread.run_sync(client_options.get, store, request.app.state.catalogue, owner)
-    answers = []
+    answers: list[str] = []
+    room = MAX_PIXELS
     for field, text in files:
         if wanted.upscaler == upscale.REDRAWN:
-            answers.append(await _redrawn(request, owner, options, text, field, wanted))
+            content = await _redrawn(request, owner, options, text, field, wanted)
         else:
-            answers.append(await to_thread.run_sync(_resized, text, field, given, wanted))
-    return [base64.b64encode(content).decode() for content in answers]
+            picture, content = await to_thread.run_sync(_resized, text, field, given, wanted, limiter=RESIZING)
+            room -= picture.width * picture.height
+        if room < 0:
+            message = f"All together come to more than {MAX_PIXELS / 1e6:.0f} million pixels; send fewer at once."
+            raise _wrong(field, message)
+        answers.append(base64.b64encode(content).decode())
+    return answers
 
 
 def _enlargement(given: ExtrasRequest) -> Enlargement:
@@ -88,16 +96,16 @@ def _enlargement(given: ExtrasRequest) -> Enlargement:
     return Enlargement(chosen, size=size, crop=given.upscaling_crop)
 
 
-def _resized(text: str, field: str, given: ExtrasRequest, wanted: Enlargement) -> bytes:
-    """Enlarge by arithmetic; a second upscaler is mixed in as its visibility says."""
+def _resized(text: str, field: str, given: ExtrasRequest, wanted: Enlargement) -> tuple[Image.Image, bytes]:
+    """Enlarge by arithmetic; a second upscaler is mixed in as its visibility says. Returns its file as well."""
     picture = fitting.decoded(text, field)
     first = upscale.enlarged(picture, wanted)
     share = given.extras_upscaler_2_visibility
     if not share or (given.upscaler_2 or upscale.NONE).lower() == upscale.NONE.lower():
-        return fitting.to_png(first)
+        return first, fitting.to_png(first)
     other = upscale.upscaler_of(given.upscaler_2, "upscaler_2")
     second = upscale.enlarged(picture, Enlargement(other, wanted.factor, wanted.size, wanted.crop))
-    return fitting.to_png(Image.blend(first, second, share))
+    return first, fitting.to_png(Image.blend(first, second, share))
 
 
 async def _redrawn(request: Request, owner: str, options: Options, text: str, field: str, wanted: Enlargement) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from app.services.catalogue import Catalogue
 from app.services.client_options import Options
 from app.services.edit import Sources
 from app.services.errors import InvalidInput, ServiceError
-from app.services.request import RANDOM_SEEDS, JobRequest
+from app.services.request import JobRequest
 from app.services.views import Defaults
 from app.web.sdapi.shapes import DENOISING, PictureRequest, TextRequest
 from models.edit import MAX_SIDE, MIN_SIDE
@@ -49,9 +48,9 @@ THEIR_NAMES = {
     "image": "init_images",
     "strength": "denoising_strength",
     "padding": "inpaint_full_res_padding",
-    "hires.scale": "hr_scale",
-    "hires.steps": "hr_second_pass_steps",
-    "hires.strength": "denoising_strength",
+    "hires_scale": "hr_scale",
+    "hires_steps": "hr_second_pass_steps",
+    "hires_strength": "denoising_strength",
     "edit.strength": "denoising_strength",
     "edit.mask_blur": "mask_blur",
     "edit.padding": "inpaint_full_res_padding",
@@ -115,7 +114,7 @@ def translate(
     with their_names():
         defaults = catalogue.default_request(options.sd_model_checkpoint)
         request = _request(given, defaults, options, warnings, is_edit=bool(sources))
-        batch = Batch(request, _count(given, len(sources)), sources, _more(given, options, defaults))
+        batch = Batch(request, _count(given, len(sources)), sources)
     return Translated(batch, options, warnings)
 
 
@@ -149,7 +148,7 @@ def sampling(given: PictureRequest) -> tuple[str | None, Scheduler | None]:
 def _request(
     given: PictureRequest, defaults: Defaults, options: Options, warnings: list[str], *, is_edit: bool
 ) -> JobRequest:
-    sampler, _ = sampling(given)
+    sampler, scheduler = sampling(given)
     width, height = sides(given, defaults, warnings)
     fields = {
         "prompt": given.prompt,
@@ -157,32 +156,21 @@ def _request(
         "steps": given.steps,
         "guidance_scale": given.cfg_scale,
         "sampler": sampler,
+        "scheduler": scheduler,
         "eta": min(1.0, max(0.0, options.eta_ddim if given.eta is None else given.eta)),
         "seed": given.seed,
+        "subseed": given.subseed,
+        "subseed_strength": given.subseed_strength,
+        "tiling": given.tiling,
+        "clip_skip": options.CLIP_stop_at_last_layers,
         "checkpoint": options.sd_model_checkpoint,
         **({} if is_edit else {"width": width, "height": height}),
+        **(_hires(given, defaults) if isinstance(given, TextRequest) and given.enable_hr else {}),
     }
     try:
         return AnyRequest.model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
         raise InvalidInput(explain(error)) from error
-
-
-def _more(given: PictureRequest, options: Options, defaults: Defaults) -> dict[str, Any]:
-    _, scheduler = sampling(given)
-    more: dict[str, Any] = {"tiling": given.tiling, "clip_skip": options.CLIP_stop_at_last_layers}
-    if scheduler is not None:
-        more["scheduler"] = scheduler
-    if given.subseed_strength:
-        more["subseed_strength"] = given.subseed_strength
-        more["subseed"] = _subseed(given)
-    if isinstance(given, TextRequest) and given.enable_hr:
-        more["hires"] = _hires(given, defaults)
-    return more
-
-
-def _subseed(given: PictureRequest) -> int:
-    return secrets.randbelow(RANDOM_SEEDS) if given.subseed == -1 else given.subseed
 
 
 def _hires(given: TextRequest, defaults: Defaults) -> dict[str, Any]:
@@ -196,10 +184,10 @@ def _hires(given: TextRequest, defaults: Defaults) -> dict[str, Any]:
             [{"field": name, "message": f"{scale:g} times as large; 1 to {MAX_HIRES} times can be made."}]
         )
     return {
-        "scale": scale,
-        "upscaler": _hr_upscaler(given),
-        "strength": DENOISING if given.denoising_strength is None else given.denoising_strength,
-        "steps": given.hr_second_pass_steps or None,
+        "hires_scale": scale,
+        "hires_upscaler": _hr_upscaler(given),
+        "hires_strength": DENOISING if given.denoising_strength is None else given.denoising_strength,
+        "hires_steps": given.hr_second_pass_steps or None,
     }
 
 
