@@ -1,4 +1,4 @@
-"""What is done every hour: forget old events and keys, remove files that nothing needs."""
+"""What is done every hour: forget old events, keys and jobs, remove files that nothing needs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ FIRST_SECONDS = 5.0  # from the start, so that nobody waits for it who opens the
 HOUR_SECONDS = 3600
 HOUR_MS = HOUR_SECONDS * 1000
 DAY_MS = 24 * HOUR_MS
+MONTH_MS = 30 * DAY_MS
+AT_ONCE = 200  # jobs, so that nobody waits long for the database
 ORPHAN_SECONDS = HOUR_SECONDS
 
 log = structlog.get_logger()
@@ -31,7 +33,7 @@ async def run(store: Store) -> None:
 
 
 def sweep(store: Store) -> None:
-    """Finish deletions that were cut short, then remove orphaned files, old events, keys and previews."""
+    """Finish deletions that were cut short, then remove orphaned files, old events, keys, previews and jobs."""
     with store.read() as tx:
         buried = images.buried(tx)
     for row in buried:
@@ -41,6 +43,16 @@ def sweep(store: Store) -> None:
         events.forget(tx, DAY_MS)
         jobs.forget_keys(tx, DAY_MS)
         jobs.forget_previews(tx, HOUR_MS)
+    _forget_jobs(store)
+
+
+def _forget_jobs(store: Store) -> None:
+    """Forget, with its prompt, what was taken off the page or whose picture was deleted; what failed, in a month."""
+    with store.read() as tx:
+        ids = jobs.forgettable(tx, DAY_MS, MONTH_MS)
+    for first in range(0, len(ids), AT_ONCE):
+        with store.note() as tx:
+            jobs.forget(tx, ids[first : first + AT_ONCE])
 
 
 def _remove_orphans(store: Store) -> None:

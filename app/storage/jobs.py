@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, delete, exists, func, insert, select, update
 
 from app.storage import events, references
-from app.storage.tables import idempotency_keys, jobs, now_ms, previews
+from app.storage.tables import idempotency_keys, images, job_events, job_inputs, jobs, now_ms, previews
 from models.recipe import Recipe
 
 OPEN = ("queued", "running")
@@ -198,6 +198,28 @@ def forget_previews(tx: Connection, older_than_ms: int) -> int:
     """Delete the previews of jobs that ended long ago. Returns how many."""
     old = select(jobs.c.id).where(jobs.c.finished_at < now_ms() - older_than_ms)
     return tx.execute(delete(previews).where(previews.c.job_id.in_(old))).rowcount
+
+
+def forgettable(tx: Connection, older_than_ms: int, failed_before_ms: int) -> list[str]:
+    """The jobs that ended and of which nothing was heard for so long, and that nobody needs any more.
+
+    These have no picture, or none that is left, and are no candidate. What failed or was cancelled can be tried
+    again from the page, so that it is needed for longer unless it was taken off there.
+    """
+    j, now = jobs.c, now_ms()
+    is_needed = j.canvas_id.is_not(None) | exists().where(images.c.job_id == j.id)
+    is_over = j.hidden | (j.status == "done") | (j.finished_at < now - failed_before_ms)
+    is_quiet = j.id.not_in(select(job_events.c.job_id))
+    old = j.status.in_(FINISHED) & (j.finished_at < now - older_than_ms)
+    return list(tx.scalars(select(j.id).where(old, is_over, is_quiet, ~is_needed)))
+
+
+def forget(tx: Connection, ids: Sequence[str]) -> None:
+    """Delete jobs, prompts and all, that are `forgettable`; one that was tried again meanwhile stays."""
+    ended = select(jobs.c.id).where(jobs.c.id.in_(ids), jobs.c.status.in_(FINISHED))
+    for table in (previews, job_inputs, job_events):
+        tx.execute(delete(table).where(table.c.job_id.in_(ended)))
+    tx.execute(delete(jobs).where(jobs.c.id.in_(ended)))
 
 
 def _change(tx: Connection, row: Row[Any], condition: ColumnElement[bool], values: dict[str, Any]) -> bool:

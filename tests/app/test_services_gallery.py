@@ -14,7 +14,7 @@ from app.metadata.read import read_recipe
 from app.services import gallery, generate, maintenance, share
 from app.services.errors import InvalidInput, NotFound
 from app.storage.store import Store
-from tests.app.storing import finished_image, recipe, settings
+from tests.app.storing import finished_image, queue, recipe, settings
 
 
 @pytest.fixture
@@ -158,6 +158,32 @@ def test_the_sweep_forgets_old_events_but_not_how_far_the_ids_have_come(store: S
     maintenance.sweep(store)
     assert generate.last_event_id(store, "alice") == last
     assert [event.kind for event in generate.events_after(store, "alice", 0)] == ["snapshot"]
+
+
+def test_the_sweep_forgets_jobs_whose_picture_was_deleted_and_what_nobody_misses(store: Store) -> None:
+    kept, gone = finished_image(store, "alice", 1), finished_image(store, "alice", 2, prompt="a secret place")
+    failed, hidden = queue(store, "alice", recipe(3), recipe(4))
+    for job_id in (failed, hidden):
+        generate.cancel(store, "alice", job_id)
+    generate.dismiss(store, "alice", hidden)
+    gallery.delete(store, "alice", gone)
+    (open_one,) = queue(store, "alice", recipe(5))  # and with it the newest event, which stays
+
+    def jobs_after(milliseconds: int) -> set[str]:
+        with store.write() as tx:
+            for column in ("created_at", "finished_at"):
+                tx.execute(text(f"UPDATE jobs SET {column} = {column} - {milliseconds}"))
+            tx.execute(text(f"UPDATE job_events SET created_at = created_at - {milliseconds}"))
+        maintenance.sweep(store)
+        with store.read() as tx:
+            return set(tx.scalars(text("SELECT id FROM jobs")))
+
+    assert len(jobs_after(0)) == 5
+    with store.read() as tx:
+        of_kept = tx.scalars(text("SELECT job_id FROM images WHERE id = :id"), {"id": kept}).one()
+    assert jobs_after(maintenance.DAY_MS + 1) == {of_kept, failed, open_one}
+    assert jobs_after(maintenance.MONTH_MS) == {of_kept, open_one}
+    assert generate.job_view(store, "alice", of_kept).image is not None
 
 
 def test_a_link_shows_the_picture_and_nothing_else(store: Store) -> None:
