@@ -6,6 +6,7 @@ damaged file alike.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -133,14 +134,18 @@ def _named(image_id: str, ending: str) -> dict[str, str]:
 
 
 def sent(request: Request, path: Path, media_type: str, headers: dict[str, str]) -> Response:
-    """Return the file, or 304 to whoever has it already. Raises `NotFound`."""
-    etag = f'"{path.stem}"'
-    if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": headers["Cache-Control"]})
+    """Return the file, or 304 to whoever has it already. Raises `NotFound`.
+
+    The tag is of what is sent: the file's name is the hash of the one with the recipe, by which a stranger could tell
+    whether a recipe that was guessed is right.
+    """
     try:
         content = _read(path)
     except OSError as error:
         raise NotFound("The file of this image is missing.") from error
+    etag = f'"{hashlib.sha256(content).hexdigest()}"'
+    if etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": headers["Cache-Control"]})
     return _image(content, media_type, {**headers, "ETag": etag})
 
 

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.metadata.read import read
+from app.settings import Settings
 from tests.api.asking import fields_of, finished
 
 
@@ -58,6 +59,15 @@ def test_a_revoked_link_leads_nowhere(alice: TestClient, charlie: TestClient) ->
     for address in (url, f"{url}.jpg", f"{url}.webp"):
         assert charlie.get(address).status_code == 404
     assert charlie.get(f"{url}.png", headers={"If-None-Match": etag}).status_code == 404
+
+
+def test_nothing_of_a_shared_file_tells_of_the_one_with_its_recipe(
+    alice: TestClient, charlie: TestClient, settings: Settings
+) -> None:
+    etag = charlie.get(f"{share(alice, finished(alice)['image']['id'])}.png").headers["etag"]
+    names = {path.name.partition(".")[0] for path in settings.images.rglob("*.png")}
+    assert len(names) == 1
+    assert not any(name in etag for name in names)
 
 
 def test_a_link_is_also_revoked_by_the_id_that_its_image_lists(alice: TestClient, charlie: TestClient) -> None:
