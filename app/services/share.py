@@ -13,22 +13,28 @@ from sqlalchemy import Connection, Row
 from app.metadata.write import Kind as FileKind
 from app.metadata.write import convert
 from app.services import read
-from app.services.errors import NotFound
+from app.services.errors import Conflict, NotFound
 from app.services.views import SharedImage
 from app.storage import images, jobs, shares
 from app.storage.store import Store
 
 TOKEN_BYTES = 24
+MAX_LINKS = 100  # to an image, since each page of the gallery reads them all
 ALT_OF_UPLOAD = "A picture shared with Mezzotint"
 ALT_WITHOUT_PROMPT = "A picture made with Mezzotint; its prompt is not shared."
 
 
 def create(store: Store, owner: str, image_id: str, *, show_recipe: bool = False) -> str:
-    """Make a link to the owner's image and return its token, which cannot be shown again. Raises `NotFound`."""
+    """Make a link to the owner's image and return its token, which cannot be shown again.
+
+    Raises `NotFound` and, where it has too many, `Conflict`.
+    """
     token = secrets.token_urlsafe(TOKEN_BYTES)
     with store.write() as tx:
         if images.one(tx, owner, image_id) is None:
             raise NotFound("There is no such image.")
+        if shares.count(tx, image_id) >= MAX_LINKS:
+            raise Conflict(f"This picture has {MAX_LINKS} links and may have no more; revoke one.")
         shares.add(tx, jobs.new_id(), _hash(token), image_id, owner, show_recipe=show_recipe)
     return token
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
 from app.storage.tables import now_ms, shares
 
@@ -14,6 +14,12 @@ def add(tx: Connection, share_id: str, token_hash: str, image_id: str, owner: st
     """Insert the row of a new link."""
     row = {"id": share_id, "token_hash": token_hash, "image_id": image_id, "owner": owner, "show_recipe": show_recipe}
     tx.execute(insert(shares).values(**row, created_at=now_ms()))
+
+
+def count(tx: Connection, image_id: str) -> int:
+    """How many links lead to the image."""
+    mine = (shares.c.image_id == image_id) & shares.c.revoked_at.is_(None)
+    return tx.scalars(select(func.count()).select_from(shares).where(mine)).one()
 
 
 def of_images(tx: Connection, image_ids: Sequence[str]) -> dict[str, list[Row[Any]]]:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from app.metadata.read import read_recipe
 from app.services import gallery, generate, maintenance, share
-from app.services.errors import InvalidInput, NotFound
+from app.services.errors import Conflict, InvalidInput, NotFound
 from app.storage.store import Store
 from tests.app.storing import finished_image, queue, recipe, settings
 
@@ -184,6 +184,16 @@ def test_the_sweep_forgets_jobs_whose_picture_was_deleted_and_what_nobody_misses
     assert jobs_after(maintenance.DAY_MS + 1) == {of_kept, failed, open_one}
     assert jobs_after(maintenance.MONTH_MS) == {of_kept, open_one}
     assert generate.job_view(store, "alice", of_kept).image is not None
+
+
+def test_a_picture_has_only_so_many_links(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(share, "MAX_LINKS", 2)
+    image_id = finished_image(store, "alice")
+    token, _ = (share.create(store, "alice", image_id) for _ in range(2))
+    with pytest.raises(Conflict, match="revoke one"):
+        share.create(store, "alice", image_id)
+    share.revoke(store, "alice", token)
+    share.create(store, "alice", image_id)
 
 
 def test_a_link_shows_the_picture_and_nothing_else(store: Store) -> None:
