@@ -168,7 +168,7 @@ def dismiss(store: Store, owner: str, job_id: str) -> None:
 def clear_finished(store: Store, owner: str) -> int:
     """Dismiss all jobs that have ended. Returns how many."""
     with store.write() as tx:
-        return sum(jobs.hide(tx, row) for row in jobs.finished(tx, owner))
+        return jobs.hide_finished(tx, owner)
 
 
 def preview(store: Store, owner: str, job_id: str) -> tuple[int, bytes] | None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, Select, delete, func, insert, literal, select
 
 from app.storage.tables import job_events, now_ms
 
@@ -15,6 +15,13 @@ def add(tx: Connection, job_id: str, owner: str, kind: str, body: Mapping[str, A
     """Append one event; `body` always names its job."""
     text = json.dumps({"job": job_id, **body}, separators=(",", ":"))
     tx.execute(insert(job_events).values(job_id=job_id, owner=owner, kind=kind, body=text, created_at=now_ms()))
+
+
+def add_all(tx: Connection, kind: str, source: Select[Any]) -> None:
+    """Append one event of this kind for each row of `source`: a job's id, its owner, the body."""
+    columns = ("job_id", "owner", "body", "kind", "created_at")
+    rows = source.add_columns(literal(kind), now_ms())
+    tx.execute(insert(job_events).from_select(columns, rows))
 
 
 def after(tx: Connection, owner: str, last_id: int, limit: int) -> Sequence[Row[Any]]:

@@ -17,11 +17,11 @@ from app.services import generate
 from app.services.errors import Conflict, DiskFull, InvalidInput, NotFound, TooMany
 from app.services.generate import JobRequest
 from app.services.publish import publish
-from app.storage import leases
+from app.storage import jobs, leases
 from app.storage.errors import LeaseLost
 from app.storage.store import Store
 from models.recipe import MAX_SEED
-from tests.app.storing import SmallCatalogue, finished_image, must_claim, picture_event, settings
+from tests.app.storing import SmallCatalogue, finished_image, must_claim, picture_event, queue, recipe, settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -229,6 +229,28 @@ def test_a_dismissed_card_is_gone_and_its_image_stays(store: Store, catalogue: S
     generate.cancel(store, "alice", waiting.id)
     assert generate.clear_finished(store, "alice") == 1
     assert generate.recent_jobs(store, "alice") == []
+
+
+def test_all_finished_cards_go_in_two_statements_and_each_is_told(store: Store) -> None:
+    done = [*queue(store, "alice", recipe(), recipe()), *queue(store, "bob", recipe())]
+    waiting = queue(store, "alice", recipe())
+    for owner, job_id in zip(("alice", "alice", "bob"), done, strict=True):
+        generate.cancel(store, owner, job_id)
+    seen = generate.last_event_id(store, "alice")
+    statements: list[str] = []
+    with store.write() as tx:
+        raw = tx.connection.dbapi_connection
+        assert raw is not None
+        raw.set_trace_callback(statements.append)
+        assert jobs.hide_finished(tx, "alice") == 2
+        raw.set_trace_callback(None)
+    assert len(statements) == 2
+    told = generate.events_after(store, "alice", seen)
+    assert [(event.kind, event.body) for event in told] == [
+        ("dismissed", {"job": job_id, "status": "cancelled"}) for job_id in done[:2]
+    ]
+    assert [job.id for job in generate.recent_jobs(store, "alice")] == waiting
+    assert len(generate.recent_jobs(store, "bob")) == 1
 
 
 def test_events_go_on_after_the_last_one_seen(store: Store, catalogue: SmallCatalogue) -> None:
