@@ -24,6 +24,7 @@ from app.services.store import Store
 from app.settings import Settings
 from app.web import errors, events, files, pages
 from app.web.api import health
+from app.web.connections import Connection
 from app.web.cors import Programs
 from app.web.dependencies import EngineWatch
 from app.web.later import Later, interfaces
@@ -194,7 +195,7 @@ def make_server(app: FastAPI, settings: Settings, announce: Callable[[], None] =
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         h11_max_incomplete_event_size=HEADER_BYTES,
-        http="h11",
+        http=Connection,
         ws="none",
     )
     return Server(config, announce)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.testclient import TestClient
 
-from app.web import limits
+from app.web import connections, limits
 
 JSON = {"content-type": "application/json"}
 
@@ -86,6 +86,37 @@ def test_a_body_that_trickles_in_is_given_up(live: str, monkeypatch: pytest.Monk
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408")
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_a_connection_is_closed_whose_request_never_begins_in_earnest(
+    live: str, monkeypatch: pytest.MonkeyPatch, asked_before: bool
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+    with _dial(live) as connection:
+        if asked_before:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += connection.recv(4096)
+        connection.sendall(b"GET /healthz HT")
+        assert connection.recv(4096) == b""
+
+
+def test_a_connection_that_says_nothing_is_closed(live: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+    with _dial(live) as connection:
+        assert connection.recv(4096) == b""
+
+
+def test_a_body_may_take_longer_than_a_head(live: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.1)
+    with _dial(live) as connection:
+        connection.sendall(b"POST /api/canvases HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n")
+        connection.sendall(b"Content-Type: application/json\r\n\r\n{")
+        time.sleep(0.3)
+        connection.sendall(b"}")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 422")
 
 
 def test_huge_headers_are_refused(live: str) -> None:
