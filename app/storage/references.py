@@ -58,11 +58,15 @@ def _images() -> Select[Any]:
 
 
 def _jobs() -> Select[Any]:
-    """The inputs of jobs that are to run, or can be tried again, or whose image could be made again."""
+    """The inputs of jobs that are to run, or can be tried again, or whose image could be made again.
+
+    A candidate of a canvas can be tried again there, also when its card is off the page.
+    """
+    is_shown = or_(jobs.c.hidden.is_(False), jobs.c.canvas_id.is_not(None))
     has_image = select(images.c.id).where(images.c.job_id == jobs.c.id, images.c.deleted_at.is_(None)).exists()
     is_live = or_(
         jobs.c.status.in_(("queued", "running")),
-        jobs.c.status.in_(("failed", "cancelled")) & jobs.c.hidden.is_(False),
+        jobs.c.status.in_(("failed", "cancelled")) & is_shown,
         has_image,
     )
     return select(job_inputs.c.sha256).join(jobs, jobs.c.id == job_inputs.c.job_id).where(is_live)

@@ -145,6 +145,22 @@ def test_a_mask_that_a_candidate_needs_stays_when_the_canvas_lets_it_go(
     assert path.stem in kept(store)
 
 
+def test_a_mask_that_a_candidate_could_be_tried_again_with_outlives_its_card(
+    store: Store, catalogue: SmallCatalogue, image: ImageView
+) -> None:
+    board = canvas.create(store, "alice", image.id)
+    canvas.set_mask(store, "alice", board.id, mask(box=(0, 0, 8, 8)))
+    path = canvas.mask_file(store, "alice", board.id)
+    (job,) = canvas.ask(store, catalogue, "alice", board.id, JobRequest(prompt="a lake")).jobs
+    generate.cancel(store, "alice", job.id)
+    generate.clear_finished(store, "alice")
+    canvas.set_mask(store, "alice", board.id, mask(box=(8, 8, 32, 32)))
+    assert path.exists()
+    assert path.stem in kept(store)
+    canvas.discard(store, "alice", board.id)
+    assert path.stem not in kept(store)
+
+
 def test_nothing_is_kept_of_a_request_that_is_refused(
     store: Store, catalogue: SmallCatalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
