@@ -35,7 +35,7 @@ from typing import Annotated, Any
 
 import anyio
 from anyio import to_thread
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.services import generate
@@ -141,21 +141,20 @@ async def follow(
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield what `read` finds, now and after each change that concerns the owner; say goodbye when the server ends."""
     pause = FIRST_SECONDS
-    with streams.hold(owner):
-        yield ServerSentEvent(comment="open", retry=RETRY_MS, sep="\n")
-        while not (streams.is_closing or ending.is_set()):
-            seen = signal.version(owner)
-            found = await _read_patiently(read)
-            for message in found:
-                yield message
-            await asyncio.sleep(pause if found else FIRST_SECONDS)  # of what concerns everybody, most is others'
-            quiet_since = time.monotonic()
-            await signal.wait(seen, LOOK_SECONDS, owner)
-            if time.monotonic() - quiet_since > GATHER_SECONDS:
-                pause = FIRST_SECONDS
-            elif found:
-                pause = min(2 * pause, GATHER_SECONDS)
-        yield ServerSentEvent("closing", event="bye", retry=RETRY_MS, sep="\n")
+    yield ServerSentEvent(comment="open", retry=RETRY_MS, sep="\n")
+    while not (streams.is_closing or ending.is_set()):
+        seen = signal.version(owner)
+        found = await _read_patiently(read)
+        for message in found:
+            yield message
+        await asyncio.sleep(pause if found else FIRST_SECONDS)  # of what concerns everybody, most is others'
+        quiet_since = time.monotonic()
+        await signal.wait(seen, LOOK_SECONDS, owner)
+        if time.monotonic() - quiet_since > GATHER_SECONDS:
+            pause = FIRST_SECONDS
+        elif found:
+            pause = min(2 * pause, GATHER_SECONDS)
+    yield ServerSentEvent("closing", event="bye", retry=RETRY_MS, sep="\n")
 
 
 async def _read_patiently(read: Callable[[], list[ServerSentEvent]]) -> list[ServerSentEvent]:
@@ -188,18 +187,24 @@ def _place(last_event_id: str | None, after: int | None) -> int:
     return int(last_event_id) if is_number else NOWHERE
 
 
-@router.get("/events", include_in_schema=False)
+async def _held(request: Request, owner: Owner) -> AsyncIterator[None]:
+    """Count the stream from before it is let in until its answer has ended."""
+    with request.app.state.streams.hold(owner):
+        yield
+
+
+@router.get("/events", include_in_schema=False, dependencies=[Depends(_held)])
 async def page_events(
     request: Request, store: StoreDep, owner: Owner, last_event_id: LastEventId = None, after: After = None
 ) -> EventSourceResponse:
     """Follow all jobs of this browser as HTML."""
-    request.app.state.streams.require_room(owner)
     return _respond(request, owner, PageReader(store, owner, _place(last_event_id, after), request))
 
 
 @router.get(
     "/api/events",
     tags=["events"],
+    dependencies=[Depends(_held)],
     response_class=EventSourceResponse,
     responses={
         200: {"content": {"text/event-stream": {"example": 'id: 12\nevent: progress\ndata: {"job":"…","step":3}\n\n'}}},
@@ -211,5 +216,4 @@ async def api_events(
     request: Request, store: StoreDep, owner: Owner, last_event_id: LastEventId = None, after: After = None
 ) -> EventSourceResponse:
     """Follow all your jobs: queued, running, progress, done, failed, cancelled, dismissed; or snapshot at first."""
-    request.app.state.streams.require_room(owner)
     return _respond(request, owner, JsonReader(store, owner, _place(last_event_id, after)))

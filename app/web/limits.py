@@ -124,17 +124,14 @@ class Streams:
     def count(self) -> int:
         return self._open.total()
 
-    def require_room(self, owner: str) -> None:
-        """Raise `TooMany`, or a 503, when one more would be too many."""
+    @contextmanager
+    def hold(self, owner: str) -> Iterator[None]:
+        """Count one stream of `owner` for as long as the block runs. Raises `TooMany`, or a 503, if it is one too many."""
         if self._open[owner] >= STREAMS_PER_OWNER:
             message = f"This browser already follows {STREAMS_PER_OWNER} streams; close a tab."
             raise TooMany(message, RETRY_SECONDS)
         if self.count >= STREAMS or self.is_closing:
             raise ServiceError(503, "busy", "Too many streams are open; try again soon.", retry_after=RETRY_SECONDS)
-
-    @contextmanager
-    def hold(self, owner: str) -> Iterator[None]:
-        """Count one stream of `owner` for as long as the block runs."""
         self._open[owner] += 1
         try:
             yield

@@ -17,7 +17,7 @@ from app.services.signal import Signal
 from app.web import events, limits
 from app.web.limits import Streams
 from tests.api.asking import post, wait_for
-from tests.api.reading import Message, browser, stream, until
+from tests.api.reading import TIMEOUT, Message, browser, stream, until
 from tests.app.fake_engine import FakeEngine
 
 
@@ -184,6 +184,35 @@ def test_one_browser_may_hold_only_so_many_streams(
         refused = bob.get("/api/events")
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many")
         assert "retry-after" in refused.headers
+    until_none_is_counted(app)
+
+
+def test_a_burst_of_streams_is_counted_as_one_after_another_is(
+    bob: httpx2.Client, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "STREAMS_PER_OWNER", 2)
+    statuses: list[int] = []
+
+    async def follow(client: httpx2.AsyncClient) -> None:
+        async with client.stream("GET", "/api/events", cookies=dict(bob.cookies)) as answer:
+            statuses.append(answer.status_code)
+            while len(statuses) < 12:
+                await anyio.sleep(0.01)
+
+    async def burst() -> None:
+        async with (
+            httpx2.AsyncClient(base_url=bob.base_url, timeout=TIMEOUT, trust_env=False, verify=False) as client,
+            anyio.create_task_group() as group,
+        ):
+            for _ in range(12):
+                group.start_soon(follow, client)
+
+    anyio.run(burst)
+    assert sorted(statuses) == [200] * 2 + [429] * 10
+    until_none_is_counted(app)
+
+
+def until_none_is_counted(app: FastAPI) -> None:
     deadline = time.monotonic() + 10
     while app.state.streams.count:
         assert time.monotonic() < deadline, "a stream that was left is still counted"
