@@ -15,7 +15,7 @@ jobs of an owner.
   hx-sse remembers the id of each message and sends it as `Last-Event-ID` when it reconnects, which wins over `after`.
   Without either, or with an id that is no longer kept, the first message is the whole list.
 - Events are gathered for a moment, a longer one where many come, and a slow reader's stay in the database, so it gets
-  only the latest card of a job.
+  only the latest card of a job; one that is far behind, the list at once.
 - A card that waits is also sent when its position changes because of another's job; such a message has no id.
 
 **For programs** every event is sent, in order: `event` is its kind, `id` its id, `data` JSON that names the job. A
@@ -97,8 +97,9 @@ class PageReader:
         events = generate.events_after(self._store, self._owner, self._last, BATCH)
         if not events:
             return self._moved() if self._positions else []
-        self._last = events[-1].id
-        if any(event.kind in LIST_KINDS for event in events):
+        is_behind = len(events) == BATCH
+        self._last = generate.last_event_id(self._store, self._owner) if is_behind else events[-1].id
+        if is_behind or any(event.kind in LIST_KINDS for event in events):
             return [self._list()]
         latest = {event.job: event.id for event in events if event.job}
         messages = [self._card(job, event_id) for job, event_id in sorted(latest.items(), key=lambda item: item[1])]
@@ -147,6 +148,8 @@ async def follow(
         found = await _read_patiently(read)
         for message in found:
             yield message
+        if len(found) == BATCH:  # more is waiting already
+            continue
         await asyncio.sleep(pause if found else FIRST_SECONDS)  # of what concerns everybody, most is others'
         quiet_since = time.monotonic()
         await signal.wait(seen, LOOK_SECONDS, owner)

@@ -11,9 +11,12 @@ import anyio
 import httpx2
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import select
 from sse_starlette import ServerSentEvent
 
 from app.services.signal import Signal
+from app.storage import events as job_events
+from app.storage.tables import jobs
 from app.web import events, limits
 from app.web.limits import Streams
 from tests.api.asking import post, wait_for
@@ -173,6 +176,32 @@ def test_the_first_change_after_a_quiet_time_is_told_soon_and_many_are_gathered(
 def test_changes_of_others_do_not_delay_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     turns = itertools.cycle([[ServerSentEvent("a change")], [], []])
     assert pauses(monkeypatch, lambda: next(turns)) == [0.005, 0.005, 0.005, 0.01, 0.005, 0.005, 0.005, 0.005]
+
+
+def test_a_reader_that_is_behind_is_told_without_a_pause_between_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    change = ServerSentEvent("a change")
+    backlog = iter([[change] * events.BATCH] * 9)
+    readings: list[int] = []
+
+    def read() -> list[ServerSentEvent]:
+        found = next(backlog, [change])
+        readings.append(len(found))
+        return found
+
+    assert len(pauses(monkeypatch, read)) == 8
+    assert readings == [events.BATCH] * 9 + [1] * 8
+
+
+def test_a_page_that_is_far_behind_gets_the_list_as_it_is_now(bob: httpx2.Client, app: FastAPI) -> None:
+    told = follow_one(bob)[-1]
+    with app.state.store.write() as tx:
+        owner = tx.execute(select(jobs.c.owner)).scalar_one()
+        for step in range(events.BATCH + 1):
+            job_events.add(tx, told.json["job"], owner, "progress", {"step": step})
+    with stream(bob, f"/events?after={told.id}") as messages:
+        message = first(messages)
+    assert 'hx-target="#jobs"' in message.data
+    assert int(message.id) == int(told.id) + events.BATCH + 1
 
 
 def test_one_browser_may_hold_only_so_many_streams(
