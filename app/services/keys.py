@@ -19,6 +19,7 @@ from app.storage.store import Store
 LOCAL = "local"  # the owner of what programs ask for without a key, on a server that only this machine reaches
 KEY_BYTES = 32
 MAX_NAME = 80
+OWNER_PREFIX = "key:"
 PREFIX = "mz_"
 
 
@@ -44,7 +45,7 @@ def create(store: Store, name: str) -> str:
     with store.write() as tx:
         if any(row.name == name and row.revoked_at is None for row in api_keys.every(tx)):
             raise _wrong(f"There is a key named {name!r} already; choose another name, or revoke it first.")
-        api_keys.add(tx, key_id, name, f"key:{key_id}", _hash(key))
+        api_keys.add(tx, key_id, name, OWNER_PREFIX + key_id, _hash(key))
     return key
 
 
@@ -73,6 +74,8 @@ def owner_of(store: Store, key: str) -> str | None:
 
 def has_ended(store: Store, owner: str) -> bool:
     """Whether an owner is a key that has been revoked."""
+    if not owner.startswith(OWNER_PREFIX):
+        return False
     with store.read() as tx:
         return api_keys.is_revoked(tx, owner)
 

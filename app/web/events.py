@@ -22,7 +22,8 @@ jobs of an owner.
 `snapshot` comes first where the reader's id is missing or no longer kept: `data` is `{"jobs": [...]}` as `GET
 /api/jobs/{id}` gives each.
 
-Both keep the connection alive every 15 seconds, drop a reader that has taken nothing for 10, and end at SIGTERM.
+Both keep the connection alive every 15 seconds, drop a reader that has taken nothing for 10, and end at SIGTERM and,
+within `LOOK_SECONDS`, with the key that the reader came with.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.services import generate
+from app.services import generate, keys
 from app.services.errors import NotFound, ServiceError
 from app.services.signal import Signal
 from app.services.store import Store
@@ -61,6 +62,7 @@ NOWHERE = -1
 RETRY_MS = 1000
 SEND_SECONDS = 10.0
 
+Read = Callable[[], list[ServerSentEvent] | None]
 LastEventId = Annotated[str | None, Header(description="Go on after this event.")]
 After = Annotated[int | None, Query(ge=0, description="Go on after this event, where there is no Last-Event-ID.")]
 
@@ -138,14 +140,19 @@ def _message(data: str, *, event: str | None = None, event_id: int | None = None
 
 
 async def follow(
-    read: Callable[[], list[ServerSentEvent]], signal: Signal, streams: Streams, owner: str, ending: anyio.Event
+    read: Read, signal: Signal, streams: Streams, owner: str, ending: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
-    """Yield what `read` finds, now and after each change that concerns the owner; say goodbye when the server ends."""
+    """Yield what `read` finds, now and after each change that concerns the owner.
+
+    Say goodbye when the server ends, or `read` returns None.
+    """
     pause = FIRST_SECONDS
     yield ServerSentEvent(comment="open", retry=RETRY_MS, sep="\n")
     while not (streams.is_closing or ending.is_set()):
         seen = signal.version(owner)
         found = await _read_patiently(read)
+        if found is None:
+            break
         for message in found:
             yield message
         if len(found) == BATCH:  # more is waiting already
@@ -160,7 +167,7 @@ async def follow(
     yield ServerSentEvent("closing", event="bye", retry=RETRY_MS, sep="\n")
 
 
-async def _read_patiently(read: Callable[[], list[ServerSentEvent]]) -> list[ServerSentEvent]:
+async def _read_patiently(read: Read) -> list[ServerSentEvent] | None:
     """Read in a thread; a database that is busy for the moment is asked again at the next turn."""
     try:
         return await to_thread.run_sync(read)
@@ -168,10 +175,14 @@ async def _read_patiently(read: Callable[[], list[ServerSentEvent]]) -> list[Ser
         return []
 
 
-def _respond(request: Request, owner: str, read: Callable[[], list[ServerSentEvent]]) -> EventSourceResponse:
+def _respond(request: Request, owner: str, read: Read) -> EventSourceResponse:
     state, ending = request.app.state, anyio.Event()
+
+    def read_on() -> list[ServerSentEvent] | None:
+        return None if keys.has_ended(state.store, owner) else read()
+
     return EventSourceResponse(
-        follow(read, state.signal, state.streams, owner, ending),
+        follow(read_on, state.signal, state.streams, owner, ending),
         ping=KEEP_ALIVE_SECONDS,
         ping_message_factory=lambda: ServerSentEvent(comment="alive", sep="\n"),
         sep="\n",

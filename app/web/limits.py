@@ -126,7 +126,7 @@ class Streams:
 
     @contextmanager
     def hold(self, owner: str) -> Iterator[None]:
-        """Count one stream of `owner` for as long as the block runs. Raises `TooMany`, or a 503, if it is one too many."""
+        """Count one stream of `owner` while the block runs. Raises `TooMany`, or a 503, if it would be one too many."""
         if self._open[owner] >= STREAMS_PER_OWNER:
             message = f"This browser already follows {STREAMS_PER_OWNER} streams; close a tab."
             raise TooMany(message, RETRY_SECONDS)

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from sse_starlette import ServerSentEvent
 
+from app.services import generate, keys
 from app.services.signal import Signal
 from app.storage import events as job_events
 from app.storage.tables import jobs
@@ -246,6 +247,19 @@ def until_none_is_counted(app: FastAPI) -> None:
     while app.state.streams.count:
         assert time.monotonic() < deadline, "a stream that was left is still counted"
         time.sleep(0.02)
+
+
+def test_the_stream_of_a_key_ends_with_it(bob: httpx2.Client, app: FastAPI, engine: FakeEngine) -> None:
+    engine.state = "loading"
+    key = {"Authorization": f"Bearer {keys.create(app.state.store, 'mine')}"}
+    job_id = bob.post("/api/jobs", json={"prompt": "a lake"}, headers=key).json()["jobs"][0]["id"]
+    with stream(bob, "/api/events", **key) as messages:
+        assert job_id in first(messages).data
+        keys.revoke(app.state.store, "mine")
+        with app.state.store.read() as tx:
+            (owner,) = tx.execute(select(jobs.c.owner)).scalars()
+        generate.cancel(app.state.store, owner, job_id)
+        assert first(messages).event == "bye"
 
 
 def test_the_job_of_a_deleted_image_is_not_in_the_snapshot(bob: httpx2.Client) -> None:
