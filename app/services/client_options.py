@@ -46,9 +46,8 @@ def get(store: Store, catalogue: Catalogue, owner: str) -> Options:
 
 def changed(catalogue: Catalogue, options: Options, changes: Mapping[str, Any], prefix: str = "") -> Options:
     """Return the options with these changes; unknown names are ignored. Raises `InvalidInput` for a wrong value."""
-    known = {name: value for name, value in changes.items() if name in Options.model_fields and value not in (None, "")}
     try:
-        wanted = Options.model_validate({**options.model_dump(), **known})
+        wanted = Options.model_validate({**options.model_dump(), **_known(changes)})
     except ValidationError as error:
         raise InvalidInput([{**item, "field": f"{prefix}{item['field']}"} for item in explain(error)]) from error
     if wanted.sd_model_checkpoint is None:
@@ -57,9 +56,11 @@ def changed(catalogue: Catalogue, options: Options, changes: Mapping[str, Any], 
     return wanted.model_copy(update={"sd_model_checkpoint": facts.name})
 
 
-def put(store: Store, owner: str, options: Options) -> None:
-    """Keep what the owner has set."""
+def change(store: Store, catalogue: Catalogue, owner: str, changes: Mapping[str, Any]) -> None:
+    """Keep what the owner sets, and of the rest whatever is kept by then. Raises `InvalidInput` as `changed` does."""
+    wanted = changed(catalogue, get(store, catalogue, owner), changes).model_dump(include=set(_known(changes)))
     with store.write() as tx:
+        options = Options.model_validate({**client_options.of(tx, owner), **wanted})
         client_options.put(tx, owner, options.model_dump(exclude_defaults=True))
 
 
@@ -85,3 +86,7 @@ def title(facts: CheckpointFacts) -> str:
 def short_hash(facts: CheckpointFacts) -> str | None:
     """Return the first 10 hexadecimal digits of the file's SHA-256, None while it is not known."""
     return facts.sha256[:SHORT_HASH] if facts.sha256 else None
+
+
+def _known(changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in changes.items() if name in Options.model_fields and value not in (None, "")}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -17,6 +18,7 @@ from app.services import batch, client_options, generate, keys
 from app.services.catalogue import Catalogue
 from app.services.client_options import Options
 from app.settings import Settings
+from app.storage import client_options as stored_options
 from app.web.sdapi import pictures, shapes
 from tests.api.conftest import ADDRESS
 from tests.api.test_sdapi import ask, info_of, opened, picture
@@ -93,9 +95,24 @@ def test_a_second_pass_and_masks_are_among_the_extra_parameters(alice: TestClien
 
 def test_a_checkpoint_that_was_chosen_and_is_gone_locks_nobody_out(alice: TestClient) -> None:
     store = alice.app.state.store  # type: ignore[attr-defined]
-    client_options.put(store, keys.LOCAL, Options(sd_model_checkpoint="deleted since"))
+    with store.write() as tx:
+        stored_options.put(tx, keys.LOCAL, {"sd_model_checkpoint": "deleted since"})
     assert alice.get("/sdapi/v1/options").json()["sd_model_checkpoint"] == "bare"
     assert ask(alice)["images"]
+
+
+def test_options_that_are_set_at_once_are_all_kept(alice: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = client_options.changed
+
+    def interrupted(catalogue: Catalogue, options: Options, changes: Mapping[str, Any], prefix: str = "") -> Options:
+        monkeypatch.setattr(client_options, "changed", changed)
+        assert alice.post("/sdapi/v1/options", json={"eta_ddim": 0.5}).status_code == 200
+        return changed(catalogue, options, changes, prefix)
+
+    monkeypatch.setattr(client_options, "changed", interrupted)
+    assert alice.post("/sdapi/v1/options", json={"jpeg_quality": 90}).status_code == 200
+    kept = alice.get("/sdapi/v1/options").json()
+    assert (kept["eta_ddim"], kept["jpeg_quality"]) == (0.5, 90)
 
 
 def test_a_hash_that_is_not_known_is_no_other_hash(alice: TestClient) -> None:

@@ -75,7 +75,7 @@ async def _made(
     with translate.their_names():
         group = await to_thread.run_sync(batch.submit, store, state.catalogue, owner, translated.batch, key)
     if given.override_settings and not given.override_settings_restore_afterwards:
-        await to_thread.run_sync(client_options.put, store, owner, translated.options)
+        await to_thread.run_sync(client_options.change, store, state.catalogue, owner, given.override_settings)
     if given.force_task_id is not None:
         await to_thread.run_sync(batch.name, store, owner, given.force_task_id, group.id)
     ended = await waiting.result(request, owner, group.id, cancel_when_gone=given.cancel_on_disconnect)

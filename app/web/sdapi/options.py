@@ -44,8 +44,7 @@ def set_options(
     store: StoreDep, catalogue: CatalogueDep, caller: Caller, given: Annotated[dict[str, Any] | None, Body()] = None
 ) -> None:
     """Change what is named; a `sd_model_checkpoint` switches what this caller gets by default."""
-    before = client_options.get(store, catalogue, caller)
-    client_options.put(store, caller, client_options.changed(catalogue, before, given or {}))
+    client_options.change(store, catalogue, caller, given or {})
 
 
 def shown(catalogue: Catalogue, options: Options) -> dict[str, Any]:
