@@ -76,7 +76,9 @@ async def current_caller(connection: HTTPConnection) -> str:
 
 async def require_known(connection: HTTPConnection) -> None:
     """Raise a 401 where other machines can reach us and a program brings neither a key nor a browser's cookie."""
-    if _is_private(connection) or connection.cookies.get(COOKIE) or given_key(connection):
+    if _is_private(connection) or given_key(connection):
+        return
+    if connection.app.state.owner_cookies.read(connection.cookies.get(COOKIE, "")) is not None:
         return
     raise _unknown("Send an API key (Authorization: Bearer), or open a page first: its cookie is enough.")
 

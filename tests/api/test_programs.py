@@ -16,7 +16,7 @@ from app.cli import keys as command
 from app.services import generate, keys
 from app.services.store import Store
 from app.settings import Settings
-from app.web.caller import require_known
+from app.web.caller import COOKIE, require_known
 from tests.api.conftest import ADDRESS
 
 ASKED = {"prompt": "a lake", "steps": 2, "width": 64, "height": 64}
@@ -96,6 +96,14 @@ def test_where_others_reach_the_server_a_key_is_demanded(
         assert client.get("/").status_code == 200
         assert client.get("/api/images").status_code == 200, "a page's cookie is enough for what pages use"
         assert client.get("/sdapi/v1/options").status_code == 401, "but not for programs"
+
+
+def test_where_others_reach_the_server_a_forged_cookie_is_not_enough(
+    settings: Settings, build: Callable[[Settings], FastAPI]
+) -> None:
+    with public(settings, build) as client:
+        for forged in ("x", "a.b"):
+            assert client.get("/api/images", headers={"cookie": f"{COOKIE}={forged}"}).status_code == 401
 
 
 def test_each_address_of_our_own_interface_asks_who_calls(alice: TestClient) -> None:
