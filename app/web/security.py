@@ -74,7 +74,7 @@ class Guard:
         if request.headers.get("authorization", "").lower().startswith("bearer "):
             return True
         is_invited = request.headers.get("origin") in self._origins and request.scope["path"].startswith(PROGRAMS)
-        return is_invited or _is_same_origin(request)
+        return is_invited or is_same_origin(request)
 
     def _knows(self, hosts: list[str]) -> bool:
         if len(hosts) != 1:
@@ -83,7 +83,8 @@ class Guard:
         return name in self._names or (self._takes_addresses and ip_address_of(name) is not None)
 
 
-def _is_same_origin(request: Request) -> bool:
+def is_same_origin(request: Request) -> bool:
+    """Tell whether one of our own pages asks, or a person, or a program that is no browser."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")
@@ -91,7 +92,7 @@ def _is_same_origin(request: Request) -> bool:
     if origin is None:
         return True
     scheme, _, netloc = origin.partition("://")
-    return scheme in ("http", "https") and netloc.lower() == request.headers["host"].lower()
+    return scheme in ("http", "https") and netloc.lower() == request.headers.get("host", "").lower()
 
 
 class Headers:

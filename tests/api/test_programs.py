@@ -166,6 +166,26 @@ def test_only_invited_origins_are_let_in_and_only_to_the_interfaces(
         assert "access-control-allow-origin" not in client.get("/", headers=headers).headers
 
 
+def test_an_invited_page_neither_uses_nor_changes_our_cookie(
+    settings: Settings, build: Callable[[Settings], FastAPI]
+) -> None:
+    """A page at another port of our host is of the same site: the browser sends and takes cookies if asked to."""
+    app = build(settings.model_copy(update={"cors_origins": ["http://127.0.0.1:3000"]}))
+    with TestClient(app, base_url=ADDRESS) as client:
+        assert client.get("/api/images").status_code == 200
+        before = dict(client.cookies)
+        for headers in ({"sec-fetch-site": "same-site"}, {}):
+            headers = {"origin": "http://127.0.0.1:3000", **headers}
+            asked = {name: (None, str(value)) for name, value in ASKED.items()}
+            answer = client.post("/api/jobs", files=asked, headers=headers)
+            assert answer.status_code == 202
+            assert "set-cookie" not in answer.headers
+            assert client.get(answer.json()["jobs"][0]["url"]).status_code == 404, "it is not the browser's"
+        assert dict(client.cookies) == before
+        own = client.post("/api/jobs", json=ASKED, headers={"origin": ADDRESS})
+        assert client.get(own.json()["jobs"][0]["url"]).status_code == 200
+
+
 @pytest.mark.parametrize("origin", ["*", "https://*.example", "pictures.example", "http://a.example/path"])
 def test_an_origin_is_a_scheme_and_a_host(origin: str) -> None:
     with pytest.raises(ValidationError):
