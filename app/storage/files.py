@@ -72,7 +72,10 @@ class ImageFiles:
         """The hashes of files that have not been written to lately; deletes unfinished ones on the way."""
         before = time.time() - older_than_seconds
         for path in self._folder.glob("??/??/*"):
-            if path.stat().st_mtime > before:
+            try:
+                if path.stat().st_mtime > before:
+                    continue
+            except FileNotFoundError:  # removed meanwhile, or unfinished then and finished now
                 continue
             if path.suffix == ".tmp":
                 path.unlink(missing_ok=True)

@@ -96,6 +96,15 @@ def test_old_files_are_listed_and_unfinished_ones_deleted(folder: ImageFiles) ->
     assert list(folder.old(60)) == []
 
 
+def test_what_goes_while_old_files_are_listed_is_passed_over(folder: ImageFiles) -> None:
+    sha256 = folder.put(png())
+    folder.thumbnail(sha256)
+    listed = folder.old(-60)
+    assert next(listed) == sha256
+    folder.remove(sha256)
+    assert list(listed) == []
+
+
 def test_the_folder_is_synced_after_the_file_has_its_name(folder: ImageFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     replace, sync_folder = Path.replace, files._sync_folder
