@@ -20,6 +20,7 @@ from app.storage.errors import LeaseLost
 from app.storage.tables import jobs, now_ms, previews
 from models.recipe import Recipe
 
+LONGEST_PAUSE_MS = 60_000
 FREE = {"lease_token": None, "lease_until": None, "holder": None}
 
 
@@ -135,6 +136,7 @@ def give_back(tx: Connection, lease: Lease) -> None:
 
 def pause(tx: Connection, lease: Lease, wait_ms: int, code: str, message: str) -> None:
     """Put the job back for a while, saying why; the attempt does not count. Raises `LeaseLost`."""
+    assert wait_ms <= LONGEST_PAUSE_MS
     why = {"error_code": code, "error_message": message}
     _put_back(tx, lease, {"attempt": lease.attempt - 1, "not_before": now_ms() + wait_ms, **why})
 
@@ -178,7 +180,9 @@ def is_taken_over(tx: Connection, lease: Lease) -> bool:
 
 
 def _in_line() -> tuple[Any, ...]:
-    return jobs.c.status == "queued", or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now_ms())
+    wait_ms = jobs.c.not_before - now_ms()  # more than anybody waits: the clock has been set back
+    is_due = or_(jobs.c.not_before.is_(None), wait_ms <= 0, wait_ms > LONGEST_PAUSE_MS)
+    return jobs.c.status == "queued", is_due
 
 
 def _of_newcomers() -> tuple[Any, ...]:

@@ -204,6 +204,16 @@ def test_a_paused_job_says_why_and_is_not_claimed_before_its_time(store: Store) 
     assert row(store, "alice", job_id).error_code is None
 
 
+def test_a_paused_job_does_not_wait_for_a_clock_that_was_set_back(store: Store) -> None:
+    queue(store, "alice", recipe())
+    lease = must_claim(store)
+    with store.write() as tx:
+        leases.pause(tx, lease, 15_000, "disk_full", "no space")
+        tx.execute(text("UPDATE jobs SET not_before = not_before + 86400000"))
+    assert claims.is_waiting(store)
+    must_claim(store)
+
+
 def test_a_lapsed_lease_of_a_silent_process_is_taken_over_and_a_renewed_one_is_not(store: Store) -> None:
     (job_id,) = queue(store, "alice", recipe())
     lease = must_claim(store, "silent")
