@@ -100,7 +100,7 @@ def image_file(store: Store, owner: str, image_id: str) -> Path:
         raise _damaged() from error
 
 
-def thumbnail_file(store: Store, owner: str, image_id: str) -> Path:
+def thumbnail(store: Store, owner: str, image_id: str) -> bytes:
     """A WebP at most 320 pixels wide. Raises `NotFound`, also if the file is missing or damaged."""
     sha256 = _sha256(store, owner, image_id)
     try:

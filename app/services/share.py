@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -61,7 +60,7 @@ def resolve(store: Store, token: str) -> SharedImage:
     return SharedImage(replace(image, recipe=None), alt=ALT_WITHOUT_PROMPT)
 
 
-def shared_file(store: Store, token: str) -> Path:
+def shared_png(store: Store, token: str) -> bytes:
     """The PNG behind a link, without the recipe inside unless the owner shows it. Raises `NotFound`."""
     with store.read() as tx:
         row = _shared(tx, token)
@@ -74,7 +73,7 @@ def shared_file(store: Store, token: str) -> Path:
 def shared_as(store: Store, token: str, kind: FileKind) -> bytes:
     """The same as another kind of file. Raises `NotFound`."""
     try:
-        return convert(shared_file(store, token).read_bytes(), kind)
+        return convert(shared_png(store, token), kind)
     except (OSError, ValueError) as error:
         raise NotFound("The file of this image is missing or damaged.") from error
 

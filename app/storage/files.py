@@ -9,6 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -51,15 +52,15 @@ class ImageFiles:
         """Whether there is a file of this name, sound or not."""
         return self._path(sha256, ".png").exists()
 
-    def thumbnail(self, sha256: str) -> Path:
+    def thumbnail(self, sha256: str) -> bytes:
         """A small WebP of this image, made now if need be. Raises `FileNotFoundError` as `find` does."""
         return self._derived(sha256, ".webp", _thumbnail)
 
-    def plain(self, sha256: str) -> Path:
+    def plain(self, sha256: str) -> bytes:
         """The same picture without its recipe, made now if need be. Raises `FileNotFoundError` as `find` does."""
         return self._derived(sha256, ".plain.png", without_recipe)
 
-    def shared(self, sha256: str) -> Path:
+    def shared(self, sha256: str) -> bytes:
         """The same picture with its recipe but without what it was made from. Raises as `find` does."""
         return self._derived(sha256, ".shared.png", without_edit)
 
@@ -91,13 +92,14 @@ class ImageFiles:
         except OSError:
             return False
 
-    def _derived(self, sha256: str, suffix: str, derive: Callable[[bytes], bytes]) -> Path:
+    def _derived(self, sha256: str, suffix: str, derive: Callable[[bytes], bytes]) -> bytes:
         path = self._path(sha256, suffix)
-        if path.exists():
-            return path
-        png = self.find(sha256).read_bytes()
-        _write(path, derive(png))
-        return path
+        with suppress(OSError):
+            return path.read_bytes()
+        content = derive(self.find(sha256).read_bytes())
+        with suppress(OSError, DiskFull):  # it can be made again
+            _write(path, content)
+        return content
 
     def _make_folder(self, folder: Path) -> None:
         if folder.is_dir():

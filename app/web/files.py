@@ -66,14 +66,14 @@ def image_webp(store: StoreDep, owner: ImageOwner, image_id: str, recipe: WithRe
 @router.get("/images/{image_id}/thumbnail.webp", responses=described(WEBP), response_class=Response)
 def thumbnail(request: Request, store: StoreDep, owner: ImageOwner, image_id: str) -> Response:
     """A WebP at most 320 pixels wide. Owner only."""
-    return sent(request, gallery.thumbnail_file(store, owner, image_id), WEBP, {"Cache-Control": KEEP})
+    return _tagged(request, gallery.thumbnail(store, owner, image_id), WEBP, {"Cache-Control": KEEP})
 
 
 @router.get("/s/{token}.png", responses=described(PNG), response_class=Response)
 def shared_png(request: Request, store: StoreDep, token: str) -> Response:
     """The image behind a share link, for whoever has the link; the recipe is inside only if its owner shows it."""
     headers = {"Cache-Control": ALWAYS_ASK, "Content-Disposition": 'inline; filename="mezzotint.png"'}
-    return sent(request, share.shared_file(store, token), PNG, headers)
+    return _tagged(request, share.shared_png(store, token), PNG, headers)
 
 
 @router.get("/s/{token}.jpg", responses=described(JPEG), response_class=Response)
@@ -134,15 +134,20 @@ def _named(image_id: str, ending: str) -> dict[str, str]:
 
 
 def sent(request: Request, path: Path, media_type: str, headers: dict[str, str]) -> Response:
-    """Return the file, or 304 to whoever has it already. Raises `NotFound`.
-
-    The tag is of what is sent: the file's name is the hash of the one with the recipe, by which a stranger could tell
-    whether a recipe that was guessed is right.
-    """
+    """Return the file, or 304 to whoever has it already. Raises `NotFound`."""
     try:
         content = _read(path)
     except OSError as error:
         raise NotFound("The file of this image is missing.") from error
+    return _tagged(request, content, media_type, headers)
+
+
+def _tagged(request: Request, content: bytes, media_type: str, headers: dict[str, str]) -> Response:
+    """Return the content, or 304 to whoever has it already.
+
+    The tag is of what is sent: the file's name is the hash of the one with the recipe, by which a stranger could tell
+    whether a recipe that was guessed is right.
+    """
     etag = f'"{hashlib.sha256(content).hexdigest()}"'
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": headers["Cache-Control"]})

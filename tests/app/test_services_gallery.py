@@ -67,12 +67,12 @@ def test_an_image_has_all_that_its_page_shows(store: Store) -> None:
     assert abs(image.created_at.timestamp() - time.time()) < 60
     png = gallery.image_file(store, "alice", image.id).read_bytes()
     assert read_recipe(png) == image.recipe
-    assert gallery.thumbnail_file(store, "alice", image.id).suffix == ".webp"
+    assert gallery.thumbnail(store, "alice", image.id)[8:12] == b"WEBP"
 
 
 def test_a_stranger_finds_no_image(store: Store) -> None:
     image_id = finished_image(store, "alice")
-    for act in (gallery.image, gallery.image_file, gallery.thumbnail_file, gallery.delete, share.create):
+    for act in (gallery.image, gallery.image_file, gallery.thumbnail, gallery.delete, share.create):
         with pytest.raises(NotFound):
             act(store, "charlie", image_id)
     assert gallery.page(store, "charlie").images == ()
@@ -88,9 +88,9 @@ def test_a_missing_or_damaged_file_is_not_found_and_the_gallery_goes_on(store: S
     with pytest.raises(NotFound, match="damaged"):
         gallery.image_file(store, "alice", image_id)
     with pytest.raises(NotFound, match="damaged"):
-        gallery.thumbnail_file(store, "alice", image_id)
+        gallery.thumbnail(store, "alice", image_id)
     with pytest.raises(NotFound, match="damaged"):
-        share.shared_file(store, token)
+        share.shared_png(store, token)
     assert len(gallery.page(store, "alice").images) == 1
     gallery.delete(store, "alice", image_id)
     assert gallery.page(store, "alice").images == ()
@@ -99,11 +99,11 @@ def test_a_missing_or_damaged_file_is_not_found_and_the_gallery_goes_on(store: S
 def test_deleting_removes_image_card_links_and_bytes(store: Store) -> None:
     image_id = finished_image(store, "alice")
     token = share.create(store, "alice", image_id)
-    share.shared_file(store, token)
+    share.shared_png(store, token)
     gallery.delete(store, "alice", image_id)
     assert files(store) == []
     assert generate.recent_jobs(store, "alice") == []
-    for lookup in (share.resolve, share.shared_file):
+    for lookup in (share.resolve, share.shared_png):
         with pytest.raises(NotFound):
             lookup(store, token)
     with pytest.raises(NotFound):
@@ -202,7 +202,7 @@ def test_a_link_shows_the_picture_and_nothing_else(store: Store) -> None:
     shared = share.resolve(store, token)
     assert (shared.image.recipe, shared.image.id, shared.image.environment) == (None, "", {})
     assert "secret" not in shared.alt
-    png = share.shared_file(store, token).read_bytes()
+    png = share.shared_png(store, token)
     assert b"secret" not in png
     assert b"trainedAlgorithmicMedia" in png
 
@@ -211,7 +211,7 @@ def test_a_link_shows_the_recipe_where_its_owner_says_so(store: Store) -> None:
     token = share.create(store, "alice", finished_image(store, "alice"), show_recipe=True)
     shared = share.resolve(store, token)
     assert (shared.image.recipe, shared.alt) == (recipe(), "a lake")
-    assert read_recipe(share.shared_file(store, token).read_bytes()) == recipe()
+    assert read_recipe(share.shared_png(store, token)) == recipe()
 
 
 def test_the_token_is_long_and_not_in_the_database(store: Store) -> None:
@@ -231,7 +231,7 @@ def test_a_revoked_link_leads_nowhere_and_its_owner_sees_that(store: Store, by: 
         share.revoke(store, "charlie", token)
     share.revoke(store, "alice", token if by == "token" else first.id)
     share.revoke(store, "alice", token if by == "token" else first.id)
-    for lookup in (share.resolve, share.shared_file):
+    for lookup in (share.resolve, share.shared_png):
         with pytest.raises(NotFound, match="revoked"):
             lookup(store, token)
     assert share.resolve(store, other).image.width == 64

@@ -67,9 +67,24 @@ def test_a_damaged_file_is_not_found_and_is_healed_by_putting_it_again(folder: I
 def test_a_thumbnail_fits_and_is_never_larger_than_the_image(
     folder: ImageFiles, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    with Image.open(folder.thumbnail(folder.put(png(*size)))) as image:
+    with Image.open(io.BytesIO(folder.thumbnail(folder.put(png(*size))))) as image:
         assert (image.format, image.size) == ("WEBP", expected)
         assert b"trainedAlgorithmicMedia" in image.info["xmp"]
+
+
+@pytest.mark.parametrize("refusal", [PermissionError(errno.EACCES, "Permission denied"), DiskFull()])
+def test_what_cannot_be_kept_is_made_each_time(
+    folder: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    def refuse(_path: Path, _content: bytes) -> None:
+        raise refusal
+
+    sha256 = folder.put(png())
+    monkeypatch.setattr(files, "_write", refuse)
+    made = [folder.thumbnail(sha256), folder.plain(sha256), folder.shared(sha256)]
+    monkeypatch.undo()
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+    assert made == [folder.thumbnail(sha256), folder.plain(sha256), folder.shared(sha256)]
 
 
 def test_removing_a_file_removes_what_is_derived_from_it(folder: ImageFiles, tmp_path: Path) -> None:
@@ -126,7 +141,7 @@ def test_the_folder_is_synced_after_the_file_has_its_name(folder: ImageFiles, mo
 
 
 def test_the_shared_copy_opens_as_the_same_picture(folder: ImageFiles) -> None:
-    plain = folder.plain(folder.put(png())).read_bytes()
+    plain = folder.plain(folder.put(png()))
     with Image.open(io.BytesIO(plain)) as image:
         assert image.size == (640, 384)
     assert b"a lake" not in plain
