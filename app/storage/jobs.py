@@ -8,7 +8,20 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from app.storage import events, references
 from app.storage.tables import idempotency_keys, images, job_events, job_inputs, jobs, now_ms, previews
@@ -163,7 +176,7 @@ def hide(tx: Connection, row: Row[Any]) -> bool:
 def hide_finished(tx: Connection, owner: str) -> int:
     """Take all finished jobs off their owner's page, in two statements however many there are. Returns how many."""
     mine = (jobs.c.owner == owner) & jobs.c.hidden.is_(False) & jobs.c.status.in_(FINISHED)
-    body = func.json_object("job", jobs.c.id, "status", jobs.c.status)
+    body = literal('{"job":"') + jobs.c.id + literal('","status":"') + jobs.c.status + literal('"}')  # in any SQL
     events.add_all(tx, "dismissed", select(jobs.c.id, jobs.c.owner, body).where(mine).order_by(jobs.c.seq))
     return tx.execute(update(jobs).where(mine).values(hidden=True)).rowcount
 
