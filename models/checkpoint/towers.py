@@ -76,7 +76,9 @@ def tower_of(files: Layout, tokenizer: Tokenizer, device: torch.device, dtype: t
         model = network(lambda: _open_clip(config), slots, device, dtype)
         tower = OpenClipTower(_with_mask(model, device, dtype), tokenizer)
     else:
-        tower = TextTower(network(lambda: build_text_model(config), slots, device, dtype), tokenizer)
+        clip = network(lambda: build_text_model(config), slots, device, dtype)
+        clip.embeddings.to(device)  # whose position ids are in no file
+        tower = TextTower(clip, tokenizer)
     if dtype is torch.bfloat16 and not has_bfloat16(device):
         adopt(tower.model)
     return tower
