@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from app.engine.counters import Counters
-from app.engine.failures import explain, is_out_of_memory
+from app.engine.failures import explain, free_memory, is_out_of_memory
 from app.engine.limits import Limits
 from app.engine.pricing import asks_of
 from app.engine.scheduler import Scheduler
@@ -180,7 +180,7 @@ class Engine:
     def _recover(self, tasks: Sequence[Task], error: Exception) -> None:
         out_of_memory = is_out_of_memory(error)
         if out_of_memory:
-            _free_memory()
+            free_memory(error)
         if len(tasks) == 1:
             self._end(tasks[0], explain(error))
             return
@@ -262,8 +262,3 @@ def _compiled(tasks: Sequence[Task]) -> tuple[int, int]:
     """Calls that compiled networks have answered so far, and the rows that filled these up."""
     compiled = tasks[0].bundle.compiled if tasks[0].bundle else None
     return (compiled.answered, compiled.padding) if compiled else (0, 0)
-
-
-def _free_memory() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

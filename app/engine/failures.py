@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import structlog
 import torch
 
@@ -19,6 +21,13 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in NO_MEMORY)
+
+
+def free_memory(error: Exception) -> None:
+    """Give back to the device what a call held that ran out of memory: its frames hold it while the error is known."""
+    traceback.clear_frames(error.__traceback__)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def explain(error: Exception, *, at_start: bool = False) -> Failed:

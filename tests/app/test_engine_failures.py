@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -57,6 +58,20 @@ def test_a_batch_that_runs_out_of_memory_is_halved_and_stays_smaller() -> None:
     assert all(isinstance(task.last, Finished) for task in tasks)
     assert tried == [8, 4, 4]
     assert max(len(batch) for batch in bundle.predicts) == 2
+
+
+def test_what_a_call_held_that_ran_out_of_memory_is_gone_when_the_halves_are_asked() -> None:
+    def only_one(calls: Sequence[Call]) -> None:
+        activations = torch.zeros(1)
+        if isinstance(calls[0], Predict):
+            still_held.append(sum(earlier() is not None for earlier in held))
+            held.append(weakref.ref(activations))
+            if len(calls) > 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+    held, still_held = list[weakref.ref[torch.Tensor]](), list[int]()
+    finish(engine_of(FakeBundle(before=only_one)), *[Heard(seed=seed, steps=1) for seed in range(4)])
+    assert still_held == [0] * 7, "of one call of four, two of two and four of one"
 
 
 def test_a_picture_too_large_by_itself_fails_as_out_of_memory_and_the_next_succeeds() -> None:
