@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 import torch
 
+from app.engine.failures import free_memory, is_out_of_memory
 from app.engine.limits import LEAST_ROWS, MAX_ROWS, ROWS_UNMEASURED, Limits, native_row
 from models.bundle import Bundle
 from models.calls import Predict
@@ -32,23 +33,33 @@ log = structlog.get_logger()
 
 
 def search(seconds_of: Callable[[int], float], *, most: int = MAX_ROWS) -> Search:
-    """Find the fewest rows with `ENOUGH` of the best rate, one call a turn; `seconds_of` asks for so many rows."""
+    """Find the fewest rows with `ENOUGH` of the best rate, one call a turn; `seconds_of` asks for so many rows.
+
+    It ends where the memory does.
+    """
     seconds_of(LEAST_ROWS)
     yield
     rates: dict[int, float] = {}
     rows, spent = LEAST_ROWS, 0.0
     while rows <= most:
         times = []
-        for _ in range(RUNS):
-            times.append(seconds_of(rows))
-            yield
+        try:
+            for _ in range(RUNS):
+                times.append(seconds_of(rows))
+                yield
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            free_memory(error)
+            break
         rates[rows] = rows / min(times)
         spent += sum(times)
         is_flat = rows > LEAST_ROWS and rates[rows] < FLAT * rates[rows // 2]
         if is_flat or spent + 2 * sum(times) > SECONDS:
             break
         rows *= 2
-    return min(rows for rows, rate in rates.items() if rate >= ENOUGH * max(rates.values()))
+    enough = ENOUGH * max(rates.values(), default=0.0)
+    return min((rows for rows, rate in rates.items() if rate >= enough), default=LEAST_ROWS)
 
 
 class Knees:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+import torch
 
 from app.engine.knee import Knees, search
 from app.engine.limits import Limits
@@ -41,6 +42,18 @@ def test_it_takes_the_fewest_rows_that_come_near_the_best_rate(fixed: float, eac
 def test_it_stops_before_a_call_would_take_long() -> None:
     _, asked = found(lambda count: 0.05 + 0.1 * count)
     assert max(asked) <= 4
+
+
+@pytest.mark.parametrize(("fits", "rows"), [(16, 16), (1, 2)])
+def test_it_takes_the_best_of_what_fits_into_the_memory(fits: int, rows: int) -> None:
+    def seconds(count: int) -> float:
+        if count > fits and len(asked) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        asked.append(count)
+        return 0.003 + 0.0001 * count
+
+    asked: list[int] = []
+    assert found(seconds)[0] == rows
 
 
 def settled(knees: Knees, bundle: FakeBundle) -> int:
