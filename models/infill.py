@@ -147,11 +147,11 @@ def _nearer(best: Tensor, other: Tensor, here: tuple[Tensor, ...]) -> Tensor:
 
 def _noise(pixels: Tensor, known: Tensor, seed: int) -> Tensor:
     """Noise with the mean, and the covariance of the channels, of the known pixels."""
-    colours = pixels[0][:, known[0, 0]]  # (3, n)
+    colours = pixels[0][:, known[0, 0]].double()  # (3, n); in float32 a grey picture's covariance has no root
     centred = colours - colours.mean(1, keepdim=True)
-    covariance = centred @ centred.T / colours.shape[1] + 1e-8 * torch.eye(len(colours))
+    covariance = centred @ centred.T / colours.shape[1] + 1e-8 * torch.eye(len(colours), dtype=torch.float64)
     noise = NoiseSource(seed, tuple(pixels.shape))()
-    mixed = torch.einsum("cd,bdhw->bchw", torch.linalg.cholesky(covariance), noise)
+    mixed = torch.einsum("cd,bdhw->bchw", torch.linalg.cholesky(covariance).float(), noise)
     return (_mean(pixels, known) + mixed).clamp(-1, 1)
 
 

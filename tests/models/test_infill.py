@@ -103,6 +103,14 @@ def test_noise_has_the_colours_of_the_picture_and_is_that_of_the_seed() -> None:
     assert not torch.equal(unknown, infill(picture, known, Infill.NOISE, 6)[..., 32:])
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_noise_of_a_grey_picture_is_grey(seed: int) -> None:
+    grey = torch.rand(1, 1, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    filled = infill(grey.expand(-1, 3, -1, -1), known_left_of(20), Infill.NOISE, seed)[..., 20:]
+    assert (filled - filled[:, :1]).abs().max() < 0.002
+    assert filled.std() > 0.3
+
+
 def test_colour_is_the_mean_of_the_known_pixels(picture: Tensor) -> None:
     filled = infill(picture, known_left_of(20), Infill.COLOUR, 1)
     torch.testing.assert_close(filled[0, :, 3, 30], picture[0, :, :, :20].mean((1, 2)))
