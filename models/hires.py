@@ -34,10 +34,11 @@ def enlarged(
     factor, taken = model.config.vae_factor, extra_steps(recipe)
     if hires.upscaler == "lanczos":
         pixels = yield Decode(latents)
-        pixels = lanczos(pixels[:, :, : recipe.height, : recipe.width].clamp(-1, 1), height, width)
+        pixels = lanczos(pixels[:, :, : recipe.height, : recipe.width].clamp(-1, 1), height, width).clamp(-1, 1)
         latents = yield EncodeImage(extend(pixels, factor))
     else:
-        size = (-(-height // factor), -(-width // factor))
+        rows, columns = latents.shape[2:]  # which go on beyond a picture whose sides are no multiples of the factor
+        size = (-(-rows * height // recipe.height), -(-columns * width // recipe.width))
         latents = F.interpolate(latents, size=size, mode="bicubic", align_corners=False)
     if taken > 0:
         extra = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -21,8 +23,10 @@ def recipe(**hires: Any) -> Recipe:
     return Recipe.model_validate({**fields, "hires": hires})
 
 
-def asked(wanted: Recipe, toy: Toy) -> tuple[torch.Tensor, list[Call]]:
-    job, calls = job_of(wanted, toy, {}), list[Call]()
+def asked(
+    wanted: Recipe, toy: Toy, inputs: Mapping[str, torch.Tensor] = MappingProxyType({})
+) -> tuple[torch.Tensor, list[Call]]:
+    job, calls = job_of(wanted, toy, inputs), list[Call]()
     try:
         calls.append(next(job))
         while True:
@@ -47,7 +51,7 @@ def test_the_second_pass_begins_from_the_enlarged_first_picture() -> None:
     toy, wanted = Toy(), recipe(scale=2, upscaler="lanczos", strength=0.25)
     _, calls = asked(wanted, toy)
     first = run(job_of(wanted.model_copy(update={"hires": None}), toy, {}), toy)
-    latents = toy.answer([EncodeImage(lanczos(first.clamp(-1, 1), 144, 128))])[0]
+    latents = toy.answer([EncodeImage(lanczos(first.clamp(-1, 1), 144, 128).clamp(-1, 1))])[0]
     sigma = toy.schedule.sigmas(4)[3]
     noise = torch.randn(latents.shape, generator=torch.Generator("cpu").manual_seed(7))
     [last] = [call for call in calls if isinstance(call, Predict)][4:]
@@ -71,6 +75,19 @@ def test_sizes_that_the_checkpoint_cannot_make_are_cut(upscaler: str, factor: in
     wanted = Recipe.model_validate({**fields, "hires": {"scale": 1.1, "upscaler": upscaler}})
     pixels, _ = asked(wanted, Toy(config=Config(vae_factor=factor)))
     assert pixels.shape == (1, 3, 72, 72)
+
+
+def test_a_picture_whose_sides_are_no_multiples_of_the_factor_is_not_stretched() -> None:
+    fields = {"prompt": "a cabin", "seed": 7, "steps": 1, "width": 72, "height": 64, "hires": {"scale": 2}}
+    wanted = Recipe.model_validate({**fields, "edit": {"image": "a" * 64}})
+    toy = Toy(config=Config(vae_factor=16))
+    pixels, calls = asked(wanted, toy, {"a" * 64: torch.zeros(64, 72, 3, dtype=torch.uint8)})
+    assert pixels.shape == (1, 3, 128, 144)
+    first, last = (call for call in calls if isinstance(call, EncodeImage | Decode))
+    assert isinstance(first, EncodeImage)
+    assert isinstance(last, Decode)
+    assert first.pixels.shape[2:] == (64, 80)
+    assert last.latents.shape[2:] == (8, 10), "twice as many each way"
 
 
 def test_strength_0_only_enlarges() -> None:
