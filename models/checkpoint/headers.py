@@ -21,6 +21,7 @@ from typing import Any
 
 MAX_HEADER = 16 * 2**20  # bytes
 MAX_TENSORS = 20_000
+MAX_DIMENSIONS = 8  # of a tensor; those of convolutions have 4
 NAME = re.compile(r"(?!.*__)[A-Za-z0-9_.\-]{1,256}")
 ITEM_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -77,7 +78,11 @@ def read_header(file: Path) -> Header:
     entries = _entries(file, content)
     metadata = entries.pop("__metadata__", {})
     slots = {key: _slot(file, key, entry, base=8 + length) for key, entry in entries.items()}
-    promised = max((slot.end for slot in slots.values()), default=8 + length)
+    promised = 8 + length
+    for begin, end in sorted((slot.begin, slot.end) for slot in slots.values()):
+        if begin != promised:  # the format has no gaps, and no number belongs to two tensors
+            raise _damaged(file)
+        promised = end
     if size != promised:
         raise CheckpointError(
             f"{file} is truncated or damaged: it has {size:,} bytes where its header promises {promised:,}; {AGAIN}"
@@ -179,7 +184,7 @@ def _slot(file: Path, key: str, entry: Any, *, base: int) -> Slot:
     try:
         dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
         is_sound = all(type(number) is int and number >= 0 for number in (*shape, begin, end))
-        if not is_sound or end - begin != math.prod(shape) * ITEM_BYTES[dtype]:
+        if not is_sound or len(shape) > MAX_DIMENSIONS or end - begin != math.prod(shape) * ITEM_BYTES[dtype]:
             raise _damaged(file)
     except (KeyError, TypeError, ValueError):
         raise _damaged(file) from None

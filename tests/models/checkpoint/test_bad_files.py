@@ -106,6 +106,7 @@ def test_it_refuses_names_that_no_network_has(tmp_path: Path, name: str) -> None
         {"dtype": "F32", "shape": [1.5], "data_offsets": [0, 6]},
         {"dtype": "C64", "shape": [1], "data_offsets": [0, 8]},
         {"dtype": "F32", "shape": 1, "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [1] * 8 + [2], "data_offsets": [0, 8]},
         {"dtype": "F32", "shape": [1]},
         [],
         None,
@@ -114,6 +115,17 @@ def test_it_refuses_names_that_no_network_has(tmp_path: Path, name: str) -> None
 def test_it_refuses_a_tensor_that_does_not_lie_where_it_says(tmp_path: Path, entry: Any) -> None:
     file = write_header(tmp_path / "odd.safetensors", {"a": entry}, data=b"\0" * 8)
     assert "damaged" in refusal(file)
+
+
+@pytest.mark.parametrize("begin", [4, 12])
+def test_it_refuses_tensors_that_overlap_or_leave_a_gap(tmp_path: Path, begin: int) -> None:
+    entries = {
+        "late": {"dtype": "F32", "shape": [2], "data_offsets": [begin, begin + 8]},
+        "empty": {"dtype": "F32", "shape": [0], "data_offsets": [8, 8]},
+        "early": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+    }
+    file = write_header(tmp_path / "odd.safetensors", entries, data=b"\0" * (begin + 8))
+    assert "damaged header" in refusal(file)
 
 
 @pytest.mark.parametrize("header", [b"{", b"[]", b"{" * 5000, b'{"a": NaN', b"{\xff}"])
