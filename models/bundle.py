@@ -99,7 +99,9 @@ class Bundle:
     def bytes(self) -> int:
         """What it takes now: the tensors of all networks, what is kept of them, and what is remembered of prompts."""
         remembered = self._states.bytes + self._memory.bytes + (self.compiled.bytes if self.compiled else 0)
-        return remembered + sum(tensor.nbytes + kept.bytes_of(tensor) for tensor in self._tensors)
+        wide: VAE | None = vars(self).get("_wide_vae")  # which is there once a picture has asked for it
+        tensors = [*self._tensors, *(wide.parameters() if wide else ())]
+        return remembered + sum(tensor.nbytes + kept.bytes_of(tensor) for tensor in tensors)
 
     @cached_property
     def _tensors(self) -> list[Tensor]:

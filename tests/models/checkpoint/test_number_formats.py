@@ -88,12 +88,14 @@ def overflowing(bundle: Bundle) -> Bundle:
 
 def test_a_picture_that_overflows_is_decoded_and_encoded_in_float32(half: Bundle, written: Written) -> None:
     narrow = overflowing(half)
+    before = narrow.bytes
     wide = overflowing(load(written(family("sd2-v"), "file")))
     for call in (Decode(LATENTS), EncodeImage(torch.ones(1, 3, 32, 32))):
         assert not bool(_alone(narrow, call).isfinite().all())
         found, wanted = narrow.answer([call])[0], wide.answer([call])[0]
         assert bool(found.isfinite().all())
         assert float((found - wanted).norm() / wanted.norm()) < 0.01  # the weights were rounded to 11 bits
+    assert narrow.bytes >= before + sum(4 * weight.numel() for weight in narrow.vae.parameters())
 
 
 def _alone(bundle: Bundle, call: Decode | EncodeImage) -> Tensor:
