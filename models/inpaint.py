@@ -81,7 +81,7 @@ def repaint(recipe: Recipe, model: ModelFacts, edit: Edit, work: Work) -> Job:
     noise = NoiseSource.of(recipe, tuple(known.shape))
     match edit.masked_content:
         case MaskedContent.LATENT_NOISE:
-            content = torch.lerp(content, noise(), mask)
+            content = torch.lerp(content, noise.aside(), mask)
         case MaskedContent.LATENT_NOTHING:
             content = content * (1 - mask)
     extra = None

@@ -17,9 +17,9 @@ class NoiseSource:
     """Draw standard normal noise of one shape, (1, C, h, w), from a generator that belongs to one image alone.
 
     The generator lives on the CPU and draws float32 whatever the device, so that a seed means the same picture
-    everywhere. Order of draws: the first is the initial noise, then one for each stochastic step of the sampler.
-    The first equals `torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))`, as in diffusers; with a
-    `subseed` it is turned towards that seed's first draw by `subseed_strength` 0..1.
+    everywhere. Order of draws: what is drawn `aside`, the initial noise, then one for each stochastic step of the
+    sampler. The first of all equals `torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed))`, as in
+    diffusers; with a `subseed` the initial noise is turned towards that seed's first draw by `subseed_strength` 0..1.
     """
 
     def __init__(
@@ -35,11 +35,15 @@ class NoiseSource:
         return cls(recipe.seed, shape, subseed=recipe.subseed, subseed_strength=recipe.subseed_strength)
 
     def __call__(self) -> Tensor:
-        noise = torch.randn(self._shape, generator=self._generator, dtype=torch.float32)
+        noise = self.aside()
         if self._variation is None:
             return noise
         (subseed, strength), self._variation = self._variation, None
         return slerp(noise, NoiseSource(subseed, self._shape)(), strength)
+
+    def aside(self) -> Tensor:
+        """Draw what is not the initial noise, before that is drawn."""
+        return torch.randn(self._shape, generator=self._generator, dtype=torch.float32)
 
 
 def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:

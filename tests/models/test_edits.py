@@ -236,12 +236,18 @@ def test_grey_changes_as_image_to_image_of_that_strength_would(image: Tensor) ->
     assert kept == [True] * 5 + [False] * 4  # half of the ten steps, the last of which is decoded
 
 
-def test_latent_noise_is_drawn_before_the_initial_noise(image: Tensor, mask: Tensor) -> None:
-    toy = Toy()
-    calls = asked(recipe(mask=MASK, strength=0.5, masked_content="latent_noise"), {IMAGE: image, MASK: mask}, toy)
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_latent_noise_is_drawn_before_the_initial_noise_which_a_subseed_turns(
+    image: Tensor, mask: Tensor, share: float
+) -> None:
+    toy, variation = Toy(), {"subseed": 8, "subseed_strength": share}
+    wanted = recipe(mask=MASK, strength=0.5, masked_content="latent_noise", recipe=variation)
+    calls = asked(wanted, {IMAGE: image, MASK: mask}, toy)
     first = next(call for call in calls if isinstance(call, Predict))
     generator, shape = torch.Generator("cpu").manual_seed(7), (1, 4, 10, 12)
     content, noise = (torch.randn(shape, generator=generator) for _ in range(2))
+    if share:
+        noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(8))
     sigma = toy.schedule.sigmas(4)[2]
     begun = first.sample * (sigma**2 + 1) ** 0.5
     torch.testing.assert_close(begun[0, :, 4, 6], (content + noise * sigma)[0, :, 4, 6])
