@@ -19,7 +19,11 @@ def pick_device(name: str = "auto") -> torch.device:
     if not available.get(name.partition(":")[0], False):
         usable = ", ".join(kind for kind, found in available.items() if found)
         raise DeviceError(f"device {name!r} is not available; this machine and this build of torch have: {usable}")
-    return torch.device(name)
+    device = torch.device(name)
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if (device.index or 0) >= count:
+        raise DeviceError(f"device {name!r} is not there; this machine has {count} of that kind, counted from 0")
+    return device
 
 
 def has_bfloat16(device: torch.device | str) -> bool:

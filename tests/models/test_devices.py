@@ -27,6 +27,14 @@ def test_it_refuses_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) 
     assert pick_device("cpu") == torch.device("cpu")
 
 
+def test_it_refuses_a_number_that_no_device_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(DeviceError, match="'cuda:2' is not there; this machine has 2 of that kind"):
+        pick_device("cuda:2")
+
+
 def test_auto_is_float32_but_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pick_dtype("auto", "cpu") == torch.float32
     assert pick_dtype("auto", "mps") == torch.float32
