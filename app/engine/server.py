@@ -85,6 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     configure()
+    threading.excepthook = _end_with_thread
     try:
         paths = paths_of(arguments.checkpoint)
         path, listener = address(arguments.socket), listen(address(arguments.socket))
@@ -153,6 +154,14 @@ def _identity(path: Path) -> tuple[int, int] | None:
         facts = path.stat()
         return facts.st_dev, facts.st_ino
     return None
+
+
+def _end_with_thread(end: threading.ExceptHookArgs) -> None:
+    """Without one of its threads the engine would say that it is ready, and do nothing: its parent starts it again."""
+    assert end.exc_value is not None
+    log.error("a thread failed; the engine ends", thread=end.thread and end.thread.name, exc_info=end.exc_value)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _exit_at_end_of_stdin() -> None:
