@@ -7,6 +7,7 @@ for something we have not built raises `ConfigError`. Knows no tensor.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -168,6 +169,9 @@ class VAEConfig:
         for key, count in (("in_channels", vae.in_channels), ("out_channels", vae.out_channels)):
             if count != 3 * vae.patch**2:
                 raise ConfigError(f"{key} must be 3, or 3 times a square for pixels folded into channels, not {count}")
+        for key, values in (("scaling_factor", (vae.scaling_factor,)), ("latents_std", vae.latents_std or ())):
+            if 0 in values:
+                raise ConfigError(f"{key} must not be 0, since latents are divided by it")
         for key in ("latents_mean", "latents_std"):
             values = getattr(vae, key)
             if values is not None and len(values) != vae.latent_channels:
@@ -213,9 +217,13 @@ def _number(config: Mapping[str, Any], key: str, default: float) -> float:
     value = config.get(key)
     if value is None:
         return float(default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         raise ConfigError(f"{key} must be a number, not {value!r}")
     return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def _flag(config: Mapping[str, Any], key: str, default: bool) -> bool:
@@ -243,17 +251,19 @@ def _per_level(config: Mapping[str, Any], key: str, default: int, levels: int) -
 
 
 def _names(config: Mapping[str, Any], key: str, default: tuple[str, ...], known: set[str]) -> tuple[str, ...]:
-    names = tuple(config.get(key) or default)
-    if unknown := [name for name in names if name not in known]:
+    names = config.get(key) or default
+    if not isinstance(names, list | tuple):
+        raise ConfigError(f"{key} must be a list of names, not {names!r}")
+    if unknown := [name for name in names if not isinstance(name, str) or name not in known]:
         raise ConfigError(f"{key}: {unknown[0]!r} is not supported; known are {', '.join(sorted(known))}")
-    return names
+    return tuple(names)
 
 
 def _statistics(config: Mapping[str, Any], key: str) -> tuple[float, ...] | None:
     value = config.get(key)
     if value is None:
         return None
-    if not isinstance(value, list | tuple) or not all(type(item) in (int, float) for item in value):
+    if not isinstance(value, list | tuple) or not all(_is_number(item) for item in value):
         raise ConfigError(f"{key} must be a list of numbers, not {value!r}")
     return tuple(float(item) for item in value)
 

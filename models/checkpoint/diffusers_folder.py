@@ -12,7 +12,17 @@ from typing import Any, ClassVar, TypeVar, cast
 from models.checkpoint.card import Card, read_card, read_json
 from models.checkpoint.headers import AGAIN, CheckpointError, missing, pickle_in, pickled, read_header
 from models.checkpoint.keys import old_vae_keys
-from models.checkpoint.layout import MAX_LAYERS, NATIVE_SIDE, PARTS, Layout, Part, Slots, flattened, named_once
+from models.checkpoint.layout import (
+    MAX_LAYERS,
+    NATIVE_SIDE,
+    PARTS,
+    Layout,
+    Part,
+    Slots,
+    check_text,
+    flattened,
+    named_once,
+)
 from models.config import ConfigError, UNetConfig, VAEConfig
 
 STEMS: Mapping[Part, str] = {
@@ -66,8 +76,10 @@ class DiffusersFolder(Layout):
 
     @cached_property
     def text_encoder(self) -> Mapping[str, Any]:
-        config = read_json(self.path / "text_encoder/config.json")
-        _bound(self.path / "text_encoder/config.json", config)
+        file = self.path / "text_encoder/config.json"
+        config = read_json(file)
+        _bound(file, config)
+        check_text(str(file), config)
         return config
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
+from pathlib import Path
 
 from models.checkpoint import wanted
 from models.checkpoint.headers import MAX_TENSORS, CheckpointError, Slot
@@ -16,8 +17,8 @@ NAMED = 3  # tensors that an error message names
 
 
 def check(files: Layout) -> None:
-    """Raise `CheckpointError` unless all three networks can be made of a checkpoint's tensors."""
-    _check_text(files)
+    """Raise `CheckpointError` unless all three networks, and noise levels, can be made of a checkpoint's files."""
+    _check_betas(files)
     for part in ORDER:
         tensors = dict(islice(_wanted(files, part), MAX_TENSORS))  # no header has more
         _compare(files.weights(part), tensors, files.fitting)
@@ -57,18 +58,18 @@ def _wanted(files: Layout, part: Part) -> wanted.Wanted:
             return (wanted.open_clip if is_open_clip else wanted.clip)(files.text_encoder)
 
 
-def _check_text(files: Layout) -> None:
-    """Raise `CheckpointError` for a configuration with which transformers could not build its model."""
-    place, config = f"{files.path}: {files.places['text_encoder']}", files.text_encoder
-    for key in wanted.CLIP:
-        value = config.get(key, 1)
-        if type(value) is not int or value < 1:
-            raise CheckpointError(f"{place}: {key} must be a positive whole number, not {value!r}")
-    if config.get("hidden_act", "quick_gelu") not in ("quick_gelu", "gelu"):
-        raise CheckpointError(f"{place}: hidden_act is {config['hidden_act']!r}; known are quick_gelu and gelu")
-    width, heads = config.get("hidden_size", 512), config.get("num_attention_heads", 8)
-    if width % heads:
-        raise CheckpointError(f"{place}: num_attention_heads {heads} does not divide the hidden_size {width}")
+def scheduler_place(files: Layout) -> Path:
+    """What says how the noise is scheduled, for messages."""
+    return files.path if isinstance(files, SingleFile) else files.path / "scheduler/scheduler_config.json"
+
+
+def _check_betas(files: Layout) -> None:
+    """Raise `CheckpointError` for betas that leave nothing of a picture, or more than there was, after one step."""
+    place = scheduler_place(files)
+    for key in ("beta_start", "beta_end"):
+        value = files.scheduler.get(key, 0.01)
+        if type(value) not in (int, float) or not 0 < value < 1:
+            raise CheckpointError(f"{place}: {key} must be a number above 0 and below 1, not {value!r}")
 
 
 def _some(names: list[str]) -> str:

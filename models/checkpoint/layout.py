@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from models.checkpoint.card import Card
 from models.checkpoint.headers import AGAIN, CheckpointError, Slot
+from models.checkpoint.wanted import CLIP
 from models.config import BundleConfig, UNetConfig, VAEConfig
 
 Part = Literal["unet", "vae", "text_encoder"]
@@ -156,6 +157,19 @@ class Layout(ABC):
                 f"{self.path}: {self.places['text_encoder']} gives a hidden_size of {width}, {self.places['unet']} a "
                 f"cross_attention_dim of {unet.cross_attention_dim}; the two must come from the same checkpoint"
             )
+
+
+def check_text(place: str, config: Mapping[str, Any]) -> None:
+    """Raise `CheckpointError` for a text encoder's configuration with which transformers could not build its model."""
+    for key in CLIP:
+        value = config.get(key, 1)
+        if type(value) is not int or value < 1:
+            raise CheckpointError(f"{place}: {key} must be a positive whole number, not {value!r}")
+    if config.get("hidden_act", "quick_gelu") not in ("quick_gelu", "gelu"):
+        raise CheckpointError(f"{place}: hidden_act is {config['hidden_act']!r}; known are quick_gelu and gelu")
+    width, heads = config.get("hidden_size", 512), config.get("num_attention_heads", 8)
+    if width % heads:
+        raise CheckpointError(f"{place}: num_attention_heads {heads} does not divide the hidden_size {width}")
 
 
 def named_once(file: Path, slots: Iterable[tuple[str, Slot]]) -> dict[str, Slot]:

@@ -9,11 +9,10 @@ import torch
 
 from models.bundle import Bundle
 from models.checkpoint.facts import CheckpointError, CheckpointFacts, inspect, layout_of
-from models.checkpoint.fit import check
+from models.checkpoint.fit import check, scheduler_place
 from models.checkpoint.headers import fingerprint, told
 from models.checkpoint.layout import Layout
 from models.checkpoint.probe import probe
-from models.checkpoint.single_file import SingleFile
 from models.checkpoint.tokenizers import tokenizer_of
 from models.checkpoint.towers import tower_of
 from models.checkpoint.weights import fill, hollow
@@ -32,8 +31,9 @@ def load(path: Path | str, device: torch.device | str = "cpu", dtype: torch.dtyp
 
 
 def _loaded(files: Layout, device: torch.device, dtype: torch.dtype) -> Bundle:
-    config, schedule, tokenizer = files.config, schedule_of(files), tokenizer_of(files)
+    config, tokenizer = files.config, tokenizer_of(files)
     check(files)
+    schedule = schedule_of(files)
     with ThreadPoolExecutor(2, "checkpoint") as beside:  # what copying the U-Net does not wait for
         hollow_unet = beside.submit(hollow, lambda: UNet(files.unet))
         tower = beside.submit(tower_of, files, tokenizer, device, dtype)
@@ -67,5 +67,4 @@ def schedule_of(files: Layout, prediction_type: str | None = None) -> Schedule:
     try:
         return Schedule.from_config({**files.scheduler, **({"prediction_type": kind} if kind else {})})
     except (ValueError, TypeError) as error:
-        place = files.path if isinstance(files, SingleFile) else files.path / "scheduler/scheduler_config.json"
-        raise CheckpointError(f"{place}: {error}") from error
+        raise CheckpointError(f"{scheduler_place(files)}: {error}") from error

@@ -14,7 +14,7 @@ from models.checkpoint import kinds, shapes
 from models.checkpoint.card import Card, read_card
 from models.checkpoint.headers import AGAIN, CheckpointError, Header, Slot, read_header
 from models.checkpoint.keys import KeyMap, unet_keys, vae_keys
-from models.checkpoint.layout import MAX_LAYERS, NATIVE_SIDE, Layout, Part, Slots, flattened, named_once
+from models.checkpoint.layout import MAX_LAYERS, NATIVE_SIDE, Layout, Part, Slots, check_text, flattened, named_once
 from models.config import UNetConfig, VAEConfig
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
@@ -76,6 +76,7 @@ class SingleFile(Layout):
         config = self._described("text_encoder", shapes.open_clip_config if self.has_open_clip else shapes.clip_config)
         if not 1 <= config["num_hidden_layers"] <= MAX_LAYERS:
             raise CheckpointError(f"{self.path} has no whole text encoder; {AGAIN}")
+        check_text(f"{self.path}: {self.places['text_encoder']}", config)
         return config
 
     @cached_property
@@ -85,7 +86,10 @@ class SingleFile(Layout):
 
     @cached_property
     def scheduler(self) -> Mapping[str, Any]:
-        start, end = (float(self.settings.get(key, default)) for key, default in BETAS.items())
+        try:
+            start, end = (float(self.settings.get(key, default)) for key, default in BETAS.items())
+        except ValueError as error:
+            raise CheckpointError(f"{self.path.with_suffix('.yaml')}: {error}") from error
         return SCHEDULE | {
             "beta_start": start,
             "beta_end": end,

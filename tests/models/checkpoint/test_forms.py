@@ -213,3 +213,30 @@ def test_vocabularies_written_for_tests_are_clips(tmp_path: Path) -> None:
     vocabulary = json.loads((tmp_path / "vocab.json").read_text())
     assert len(vocabulary) == bpe.CLIP_VOCABULARY
     assert (vocabulary["!"], vocabulary["cat</w>"], vocabulary["<|endoftext|>"]) == (0, 2368, EOS)
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "problem"),
+    [
+        ("unet/config.json", {"down_block_types": 5}, "down_block_types must be a list"),
+        ("unet/config.json", {"up_block_types": [["UpBlock2D"]]}, "up_block_types: ['UpBlock2D'] is not supported"),
+        ("unet/config.json", {"norm_eps": 10**400}, "norm_eps must be a number"),
+        ("vae/config.json", {"latents_std": [10**400] * 4}, "latents_std must be a list of numbers"),
+        ("vae/config.json", {"scaling_factor": 0}, "scaling_factor must not be 0"),
+        ("vae/config.json", {"scaling_factor": float("nan")}, "scaling_factor must be a number"),
+        ("text_encoder/config.json", {"max_position_embeddings": None}, "max_position_embeddings must be a positive"),
+        ("text_encoder/config.json", {"max_position_embeddings": "x"}, "max_position_embeddings must be a positive"),
+        ("text_encoder/config.json", {"vocab_size": None}, "vocab_size must be a positive"),
+        ("scheduler/scheduler_config.json", {"beta_end": 2}, "beta_end must be a number above 0 and below 1, not 2"),
+        ("scheduler/scheduler_config.json", {"beta_start": "low"}, "beta_start must be a number"),
+    ],
+)
+def test_it_names_the_value_that_is_none_of_its_kind(
+    copied: Path, file: str, changes: dict[str, Any], problem: str
+) -> None:
+    config = json.loads((copied / file).read_text())
+    (copied / file).write_text(json.dumps(config | changes))
+    for ask in (inspect, load):
+        with pytest.raises(CheckpointError) as refused:
+            ask(copied)
+        assert f"{file}: {problem}" in str(refused.value)
