@@ -46,14 +46,18 @@ class Loader(Protocol):
 
 @dataclass
 class Place:
-    """One checkpoint. `stamp` says what its files were when it was loaded, or found bad; `error` is for anybody."""
+    """One checkpoint. `stamp` says what its files were when it was loaded, or found bad; `error` is for anybody.
+
+    What failed without a stamp may do better another time: `is_told` says whether those who waited know by now.
+    """
 
     path: Path
     state: State = "available"
-    error: Exception | None = None
+    error: str | None = None
     bundle: Bundle | None = None
     bytes: int = 0
-    stamp: Stamp = ()
+    stamp: Stamp | None = None
+    is_told: bool = False
 
 
 class Shelf:
@@ -93,6 +97,7 @@ class Shelf:
     def plan(self, waiting: Sequence[str], in_use: Set[str]) -> None:
         """Evict and load what is best now, given the checkpoints of the jobs that wait and of those under way."""
         with self._lock:
+            self._forgive(waiting)
             for name in dict.fromkeys(name for name in waiting if not self._residency.knows(name)):
                 self._residency.add(name, self._loader.estimate(self._places[name].path))
             self._weigh(waiting)
@@ -106,15 +111,15 @@ class Shelf:
                 self._orders.put((name, place))
 
     def get(self, name: str) -> Bundle | None:
-        """Return the bundle for a new job, None if the job has to wait. Raises what loading it raised.
+        """Return the bundle for a new job, None if the job has to wait. Raises `CheckpointError` where loading failed.
 
-        One that was bad is tried again only after its files have changed.
+        One that was bad is tried again only after its files have changed; where something else was, for the next job.
         """
         with self._lock:
             place = self._places[name]
             if place.state == "failed" and not self._is_loadable(name):
                 assert place.error is not None
-                raise place.error
+                raise CheckpointError(place.error)  # a new one: each keeps who heard of it in its traceback
             return None if name in self._residency.yielding else place.bundle
 
     def describe(self) -> list[dict[str, Any]]:
@@ -129,6 +134,15 @@ class Shelf:
         """Bytes that loaded checkpoints take, and may take."""
         with self._lock:
             return {"used": self._residency.used, "budget": self._residency.budget}
+
+    def _forgive(self, waiting: Sequence[str]) -> None:
+        """Let what failed for something that passes be loaded again, once all who waited have been told."""
+        for name, place in self._places.items():
+            if place.state == "failed" and place.stamp is None:
+                if place.is_told or name not in waiting:
+                    place.state, place.error = "available", None
+                else:
+                    place.is_told = True
 
     def _weigh(self, waiting: Sequence[str]) -> None:
         """Weigh anew what is in memory, where something else wants in: what is kept of weights and prompts grows."""
@@ -148,7 +162,7 @@ class Shelf:
         return {
             "name": name,
             "state": "available" if place.state == "failed" and not is_bad else place.state,
-            "error": str(place.error) if is_bad else None,
+            "error": place.error if is_bad else None,
             "bytes": place.bundle.bytes if place.bundle is not None else 0,
             "fingerprint": place.bundle.fingerprint if place.bundle is not None else None,
             "prediction_type": place.bundle.schedule.prediction_type if place.bundle is not None else None,
@@ -156,7 +170,7 @@ class Shelf:
 
     def _is_loadable(self, name: str) -> bool:
         place = self._places[name]
-        return place.state != "failed" or place.stamp != _stamp(place.path)
+        return place.state != "failed" or (place.stamp is not None and place.stamp != _stamp(place.path))
 
     def _work(self) -> None:
         while True:
@@ -173,7 +187,8 @@ class Shelf:
         except Exception as error:
             log.exception("a checkpoint could not be loaded", checkpoint=name)
             with self._lock:
-                place.state, place.error, place.stamp = "failed", _public(error, name, place.path), stamp
+                place.state, place.error, place.is_told = "failed", _public(error, name, place.path), False
+                place.stamp = stamp if _is_lasting(error) else None
                 if self._places[name] is place:
                     self._residency.left(name)
             return
@@ -221,11 +236,20 @@ def _named(argument: str) -> tuple[str, Path]:
     return default_name(Path(argument).expanduser()), Path(argument).expanduser()
 
 
-def _public(error: Exception, name: str, path: Path) -> Exception:
-    """The same without what only the owner of the machine should know; the log has it whole."""
+def _is_lasting(error: Exception) -> bool:
+    """Whether it is the files that are bad, and not the memory or the disk that fails now."""
+    return isinstance(error, CheckpointError) and not isinstance(error.__cause__, OSError)
+
+
+def _public(error: Exception, name: str, path: Path) -> str:
+    """What anybody may know of it; the log has it whole."""
+    from app.engine.failures import is_out_of_memory
+
     if isinstance(error, CheckpointError):
-        return CheckpointError(public(str(error), name, path))
-    return error.with_traceback(None)
+        return public(str(error), name, path)
+    if is_out_of_memory(error):
+        return f"There is not enough memory to load {name}; try it again later, or take a smaller checkpoint."
+    return f"{name} could not be loaded; the log has the details."
 
 
 def _stamp(path: Path) -> Stamp:

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import gc
 import shutil
-import threading
 import weakref
 from collections.abc import Iterator
-from copy import deepcopy
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 import structlog
 import torch
 
-from app.engine.engine import Engine
-from app.engine.residency import Residency
-from app.engine.shelf import Shelf, paths_of
+from app.engine.shelf import paths_of
 from app.engine.task import Failed, Finished
 from app.engine.worker import Worker
 from app.places import EMBEDDED
 from models.bundle import Bundle
-from models.checkpoint.facts import CheckpointError
+from models.checkpoint.headers import told
 from models.checkpoint.loading import load
 from tests.app.fake_bundle import Heard
-
-PATIENCE_SECONDS = 20.0
+from tests.app.shelving import PATIENCE_SECONDS, Bench, Loader
 
 
 @pytest.fixture(autouse=True)
@@ -40,63 +34,6 @@ def frozen() -> None:
     """Spare the collector, which a switch calls, everything that was there before."""
     gc.collect()
     gc.freeze()
-
-
-@dataclass
-class Loader:
-    """Gives a copy of a bundle, whatever the path, and counts; a path named `bad` cannot be loaded."""
-
-    source: Bundle
-    loads: list[str] = field(default_factory=list)
-    frees: int = 0
-
-    def load(self, name: str, path: Path) -> Bundle:
-        self.loads.append(name)
-        if path.name == "bad":
-            raise CheckpointError(f"{path} is bad; take another one")
-        return replace(self.source, name=name, unet=deepcopy(self.source.unet), vae=deepcopy(self.source.vae))
-
-    @property
-    def size(self) -> int:
-        return self.source.bytes
-
-    def estimate(self, path: Path) -> int:  # noqa: ARG002
-        return self.size
-
-    def free(self) -> None:
-        self.frees += 1
-
-
-class Bench:
-    """A shelf for checkpoints of one size, of which `room` fit, and an engine before it.
-
-    At work each grows to less than twice its size: weights in oneDNN's order are kept, and prompts remembered.
-    """
-
-    def __init__(self, loader: Loader, paths: dict[str, Path], room: int) -> None:
-        self.changed = threading.Event()
-        self.residency = Residency((2 * room - 1) * loader.size)
-        self.shelf = Shelf(paths, loader, self.residency, self.changed.set)
-        self.engine = Engine(self.shelf.get, plan=self.shelf.plan)
-
-    def draw(self, *names: str) -> list[Heard]:
-        """Have one picture made of each checkpoint, in the order of `names`."""
-        size = {"width": 64, "height": 64, "steps": 1, "guidance_scale": 1}
-        heard = [Heard(checkpoint=name, **size) for name in names]
-        for each in heard:
-            self.engine.submit(each.task)
-        while self.engine.running:
-            self.changed.clear()
-            if not self.engine.step() and self.engine.running:
-                assert self.changed.wait(PATIENCE_SECONDS), self.shelf.describe()
-        return heard
-
-    def states(self) -> dict[str, str]:
-        said = self.shelf.describe()
-        assert {entry["name"] for entry in said if entry["prediction_type"]} == {
-            entry["name"] for entry in said if entry["state"] == "ready"
-        }
-        return {entry["name"]: entry["state"] for entry in said}
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +136,40 @@ def test_a_bad_one_fails_its_jobs_and_is_tried_again_when_its_files_change(
     assert said(bench, "bad") == ("available", None)
     bench.draw("bad")
     assert loader.loads.count("bad") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "There is not enough memory to load a; try it again later"),
+        (KeyError("unforeseen"), "a could not be loaded; the log has the details."),
+        (OSError(13, "Permission denied"), "a cannot be read (Permission denied)"),
+    ],
+    ids=["memory", "unforeseen", "disk"],
+)
+def test_one_that_could_not_be_loaded_for_now_is_loaded_for_the_next_job(
+    loader: Loader, paths: dict[str, Path], monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    def fails(name: str, path: Path) -> Bundle:
+        loader.loads.append(name)
+        with told(path):
+            raise error
+
+    bench = Bench(loader, paths, room=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(loader, "load", fails)
+        first, second = bench.draw("a", "a")
+    assert loader.loads == ["a"]
+    for heard in (first, second):
+        assert isinstance(heard.last, Failed)
+        assert heard.last.code == "checkpoint"
+        assert heard.last.message.startswith(message)
+    task = weakref.ref(first.task)
+    del first, second, heard
+    gc.collect()
+    assert task() is None, "what failed holds nobody who was told"
+    (third,) = bench.draw("a")
+    assert isinstance(third.last, Finished)
 
 
 def said(bench: Bench, name: str) -> tuple[str, str | None]:
