@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from models.cost import Costs
-from models.recipe import MAX_PIXELS, Recipe
+from models.recipe import Recipe
 
 GIB = 2**30
 GRAIN = 64  # pixels, of the sizes that are named as a remedy
@@ -19,18 +21,19 @@ class TooLarge:
     message: str
 
 
-def too_large(recipe: Recipe, costs: Costs, memory: int) -> TooLarge | None:
+def too_large(recipe: Recipe, costs: Costs, memory: int, native: tuple[int, int]) -> TooLarge | None:
     """Say why a picture cannot be made in so many bytes and which could, None if it fits.
 
-    The pictures of one request are made as there is room for them, so that only the size of one counts.
+    `native` is the checkpoint's own width and height. The pictures of one request are made as there is room for them,
+    so that only the size of one counts.
     """
-    hires, rows = recipe.hires, 1 + (recipe.guidance_scale > 1)
-    width, height = hires.size(recipe.width, recipe.height) if hires else (recipe.width, recipe.height)
-    needed = _needed(costs, width, height, rows)
+    rows = 1 + (recipe.guidance_scale > 1)
+    needed, width, height, fields = max(
+        (_needed(costs, width, height, rows), width, height, fields) for width, height, fields in _sizes(recipe, native)
+    )
     if needed <= memory:
         return None
-    fields = ("hires_scale", "width", "height") if hires else ("width", "height")
-    side = _largest_side(costs, rows, memory)
+    side = _fitting_side(costs, rows, memory, math.isqrt(width * height))
     remedy = f"at most about {side} x {side} fits" if side else "none fits; a smaller checkpoint may"
     message = (
         f"A picture of {width} x {height} needs about {needed / GIB:.1f} GiB of memory while it is made, and there are "
@@ -39,16 +42,30 @@ def too_large(recipe: Recipe, costs: Costs, memory: int) -> TooLarge | None:
     return TooLarge(fields, message)
 
 
+def _sizes(recipe: Recipe, native: tuple[int, int]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """Each width and height at which the networks work, and what would have to be lowered.
+
+    With `only_masked` the whole is worked on where nothing is masked, which may be so without a mask.
+    """
+    edit, hires = recipe.edit, recipe.hires
+    if edit is not None and edit.only_masked:
+        yield edit.work_width or native[0], edit.work_height or native[1], ("work_width", "work_height")
+        if edit.mask is not None:
+            return
+    yield recipe.width, recipe.height, ("width", "height")
+    if hires is not None:
+        yield *hires.size(recipe.width, recipe.height), ("hires_scale", "width", "height")
+
+
 def _needed(costs: Costs, width: int, height: int, rows: int) -> int:
     factor = costs.vae.factor
     return costs.picture_bytes(-(-height // factor), -(-width // factor), rows)
 
 
-def _largest_side(costs: Costs, rows: int, memory: int) -> int:
-    """The largest square that fits, 0 if none does; by halving, since what is needed grows with the size."""
-    low, high = 0, int(MAX_PIXELS**0.5) // GRAIN
-    while low < high:
-        middle = (low + high + 1) // 2
-        fits = _needed(costs, middle * GRAIN, middle * GRAIN, rows) <= memory
-        low, high = (middle, high) if fits else (low, middle - 1)
-    return low * GRAIN
+def _fitting_side(costs: Costs, rows: int, memory: int, most: int) -> int:
+    """The largest square that fits below that of a side of `most`, 0 if none does.
+
+    Not by halving: what is needed falls where a picture is large enough to be decoded in tiles.
+    """
+    sides = range(most // GRAIN * GRAIN, 0, -GRAIN)
+    return next((side for side in sides if _needed(costs, side, side, rows) <= memory), 0)

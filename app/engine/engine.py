@@ -126,7 +126,8 @@ class Engine:
 
     def _is_refused(self, task: Task, bundle: Bundle) -> bool:
         memory = self._limits.memory
-        refusal = too_large(task.recipe, bundle.costs, memory) if memory is not None else None
+        native = (bundle.config.width, bundle.config.height)
+        refusal = too_large(task.recipe, bundle.costs, memory, native) if memory is not None else None
         if refusal is not None:
             self._tell(task, Failed("out_of_memory", refusal.message))
         return refusal is not None

@@ -33,7 +33,7 @@ class Room:
         costs = self._of(facts) if self._memory is not None else None
         if costs is None or self._memory is None:
             return
-        refusal = too_large(recipe, costs, self._memory)
+        refusal = too_large(recipe, costs, self._memory, (facts.width, facts.height))
         if refusal is not None:
             raise InvalidInput([{"field": field, "message": refusal.message} for field in refusal.fields])
 
