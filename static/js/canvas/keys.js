@@ -2,6 +2,7 @@
 // are left to it. A key with Ctrl (or Cmd) is written `ctrl+z`, with Shift as well `ctrl+shift+z`.
 
 const FIELDS = "input:not([type=range], [type=checkbox], [type=radio]), textarea, select";
+const REPEATED = new Set(["[", "]", "+", "-", "ArrowLeft", "ArrowRight", "ctrl+z", "ctrl+shift+z", "ctrl+y"]); // by holding them
 
 export class Keys {
   #actions;
@@ -14,6 +15,7 @@ export class Keys {
     document.addEventListener("keydown", (event) => this.#down(event));
     document.addEventListener("keyup", (event) => this.#held[event.key]?.(false));
     window.addEventListener("blur", () => Object.values(this.#held).forEach((act) => act(false)));
+    document.addEventListener("click", giveUpFocus, { capture: true });
   }
 
   #down(event) {
@@ -23,7 +25,7 @@ export class Keys {
     const action = this.#held[name] ? () => this.#held[name](true) : this.#find(name);
     if (!action) return;
     event.preventDefault();
-    action();
+    if (!event.repeat || REPEATED.has(name)) action();
   }
 
   #find(name) {
@@ -38,6 +40,11 @@ function nameOf(event) {
   const key = isLetter ? event.key.toLowerCase() : event.key;
   const isCtrl = (event.ctrlKey || event.metaKey) && !isAltGraph(event);
   return [isCtrl && "ctrl", event.shiftKey && isLetter && "shift", key].filter(Boolean).join("+");
+}
+
+/** A button that a pointer has pressed leaves the keys to the canvas; one that the keyboard has found keeps them. */
+function giveUpFocus({ target, detail }) {
+  if (detail) target.closest("button:not([data-handle])")?.blur();
 }
 
 /** AltGr, by which many keyboards have their brackets; Windows says that Ctrl and Alt are down as well. */

@@ -120,6 +120,7 @@ async function attempt(act, done) {
 }
 
 async function generate() {
+  if (panel.busy) return;
   panel.showFaults([]);
   panel.busy = true;
   status.refuse(null);
@@ -127,12 +128,18 @@ async function generate() {
   panel.busy = false;
 }
 
-function decide(what) {
+let isDeciding = false;
+
+/** Let one thing become of the candidates at a time: what is chosen is another one when that is done. */
+async function decide(what) {
   const { chosen } = staging;
-  if (what === "accept" && chosen?.image) attempt(() => session.accept(chosen.image.id), "Accepted. It is the picture now.");
-  if (what === "discard" && chosen) attempt(() => session.discard(chosen), "Discarded.");
-  if (what === "retry" && chosen) attempt(() => session.retry(chosen), "It is being made again.");
-  if (what === "keep") attempt(() => session.keep(null), "All candidates are kept in the gallery.");
+  if (isDeciding) return;
+  isDeciding = true;
+  if (what === "accept" && chosen?.image) await attempt(() => session.accept(chosen.image.id), "Accepted. It is the picture now.");
+  if (what === "discard" && chosen) await attempt(() => session.discard(chosen), "Discarded.");
+  if (what === "retry" && chosen) await attempt(() => session.retry(chosen), "It is being made again.");
+  if (what === "keep") await attempt(() => session.keep(null), "All candidates are kept in the gallery.");
+  isDeciding = false;
 }
 
 const MASK_ACTS = { invert: (mask) => mask.invert(), fill: (mask) => mask.fill(), clear: (mask) => mask.clear() };
@@ -155,7 +162,6 @@ root.addEventListener("click", (event) => {
   else if (button.dataset.maskAct) workbench.change(MASK_ACTS[button.dataset.maskAct]);
   else if (button.dataset.act) ACTS[button.dataset.act]();
   else toggleSheet(button);
-  if (event.detail && button.closest("[role=toolbar]")) button.blur(); // pressed by a pointer: keys go to the canvas
 });
 
 function toggleSheet(button) {

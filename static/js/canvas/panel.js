@@ -16,10 +16,17 @@ export class Panel {
     });
   }
 
+  get busy() {
+    return this.#button.disabled;
+  }
+
   set busy(busy) {
-    const button = this.#form.querySelector("[data-generate]");
-    button.disabled = busy;
-    button.setAttribute("aria-busy", String(busy));
+    this.#button.disabled = busy;
+    this.#button.setAttribute("aria-busy", String(busy));
+  }
+
+  get #button() {
+    return this.#form.querySelector("[data-generate]");
   }
 
   /** All that is filled in, as text, to be kept with the canvas. */

@@ -97,7 +97,7 @@ export class Staging {
     if (tile) this.choose(tile.dataset.job || null);
     else if (button?.dataset.strip === "next") this.step(1);
     else if (button?.dataset.strip === "previous") this.step(-1);
-    else if (button) this.#act(button.dataset.strip);
+    else if (button && event.detail < 2) this.#act(button.dataset.strip); // a double click is for one candidate
   }
 
   #show() {
