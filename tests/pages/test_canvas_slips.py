@@ -51,3 +51,11 @@ def test_a_key_that_is_held_and_a_button_that_was_clicked_act_once(easel: Page) 
     assert (now["image"]["id"], now["candidates"]) == (chosen["image"]["id"], [])
     assert len(asked) == 3 + 2
     page.unroute_all()
+
+
+def test_undo_and_redo_are_enabled_after_each_other(easel: Page) -> None:
+    begin(easel)
+    easel.keyboard.press("a")
+    for name in ("Undo", "Redo", "Undo"):
+        easel.get_by_role("button", name=name).click(timeout=2000)
+    soon(easel, "[data-about]", "Nothing is masked")

@@ -45,7 +45,7 @@ export class History {
 function move(from, to) {
   const entry = from.pop();
   if (!entry) return false;
+  to.push(entry); // first: whoever hears of the change asks what can be undone now
   entry.swap();
-  to.push(entry);
   return true;
 }
