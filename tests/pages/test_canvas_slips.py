@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.pages.painting import begin, done, generate, soon, state_of
+from tests.pages.painting import begin, box_of, done, generate, mask_of, on_screen, saved, soon, state_of
 
 pytestmark = pytest.mark.browser
 LEFT = "[data-tiles] li:last-child [data-name]"  # the last of the candidates that are left
@@ -53,9 +53,43 @@ def test_a_key_that_is_held_and_a_button_that_was_clicked_act_once(easel: Page) 
     page.unroute_all()
 
 
-def test_undo_and_redo_are_enabled_after_each_other(easel: Page) -> None:
-    begin(easel)
-    easel.keyboard.press("a")
+def test_a_tool_is_not_changed_in_the_middle_of_a_stroke(easel: Page) -> None:
+    page, canvas_id = easel, begin(easel)
+    start_at, end_at = on_screen(page, (60, 60), (120, 60))
+    page.mouse.move(*start_at)
+    page.mouse.down()
+    for key in "lfr":
+        page.keyboard.press(key)
+        page.mouse.move(*end_at)
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Brush")).to_have_attribute("aria-pressed", "true")
+    left, _, right, _ = box_of(mask_of(page, canvas_id))
+    assert (left + right) / 2 == pytest.approx(90, abs=1.5)
     for name in ("Undo", "Redo", "Undo"):
-        easel.get_by_role("button", name=name).click(timeout=2000)
-    soon(easel, "[data-about]", "Nothing is masked")
+        page.get_by_role("button", name=name).click(timeout=2000)
+    soon(page, "[data-about]", "Nothing is masked")
+    saved(page)
+
+    page.mouse.move(*start_at)
+    page.mouse.down()
+    page.request.patch(f"/api/canvases/{canvas_id}", data={"frame": {"x": -64, "y": 0, "width": 320, "height": 256}})
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange')) && null")  # looks what is new
+    soon(page, "[data-about]", "frame 320")
+    page.mouse.move(*end_at)
+    page.mouse.up()
+    saved(page)
+    assert mask_of(page, canvas_id) is None
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+
+    page.keyboard.press("f")
+    handle = page.locator('[data-handle="right"]').bounding_box()
+    assert handle is not None
+    page.mouse.move(handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(handle["x"] + 100, handle["y"] + 40)
+    page.keyboard.press("b")
+    page.mouse.up()
+    saved(page)
+    page.keyboard.press("Escape")
+    saved(page)
+    assert state_of(page, canvas_id)["frame"]["width"] > 320

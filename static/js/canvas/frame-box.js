@@ -28,6 +28,10 @@ export class FrameBox {
     }
   }
 
+  get isDragged() {
+    return this.#drag !== null;
+  }
+
   /** Put the elements where the frame is seen now. */
   place() {
     const { x, y, width, height } = this.#canvas.view.rectToStage(this.#canvas.frame);

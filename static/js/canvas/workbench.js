@@ -53,6 +53,7 @@ export class Workbench {
 
   /** Show another picture with its mask and frame; what could be undone is forgotten. */
   open({ picture, mask, frame, grain }) {
+    this.abandon();
     Object.assign(this, { picture, mask, frame, grain });
     this.history.forget();
     this.#edits = new Edits(mask, this.history, {
@@ -78,7 +79,7 @@ export class Workbench {
   }
 
   get isBusy() {
-    return this.pointers.isDrawing;
+    return this.pointers.isDrawing || this.#box.isDragged;
   }
 
   get toolName() {
@@ -86,6 +87,7 @@ export class Workbench {
   }
 
   choose(name) {
+    if (this.isBusy) return;
     this.#toolName = name;
     this.#root.dataset.tool = name;
     for (const button of this.#root.querySelectorAll("[data-tool-name]")) {
