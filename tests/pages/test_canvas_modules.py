@@ -264,3 +264,25 @@ def test_the_frame_snaps_and_keeps_to_what_the_server_takes(run: Run) -> None:
     assert huge["width"] * huge["height"] <= 4_200_000
     assert max(huge["width"], huge["height"]) <= 2048
     assert words == "adds 64 on the left; cuts off 2 at the bottom"
+
+
+def test_what_changes_the_canvas_waits_for_what_was_begun_before(run: Run) -> None:
+    assert run(
+        """
+        const order = [];
+        const saving = new saver.Saver({ mask: async () => order.push("mask") }, () => {});
+        const wait = () => new Promise((resolve) => setTimeout(resolve, 5));
+        const act = (name) => async () => {
+          order.push(`${name} from ${saving.version}`);
+          await wait();
+          saving.version++;
+          if (name === "b") throw new Error("refused");
+          return name;
+        };
+        const asked = ["a", "b", "c"].map((name) => saving.during(act(name)));
+        saving.touch("mask");
+        const answers = await Promise.allSettled(asked);
+        return [order, answers.map(({ value }) => value ?? null), saving.isClean];
+        """,
+        "saver",
+    ) == [["mask", "a from 1", "b from 2", "c from 3"], ["a", None, "c"], True]

@@ -7,11 +7,12 @@ const RETRY_MS = 4000; // after a failure
 export class Saver {
   #dirty = new Set();
   #isBusy;
+  #last = Promise.resolve(); // what was begun last, until it has ended
   #onState;
-  #running = null;
   #send;
   #state = "saved";
   #timer = 0;
+  #waiting = 0; // callers that are not answered yet
 
   /** `send` is `{part: async () => version after it}`; parts are sent in that order, and not while `isBusy()`. */
   constructor(send, onState, isBusy = () => false) {
@@ -26,7 +27,7 @@ export class Saver {
   }
 
   get isClean() {
-    return this.#dirty.size === 0 && !this.#running;
+    return this.#dirty.size === 0 && !this.#waiting;
   }
 
   touch(part) {
@@ -37,29 +38,25 @@ export class Saver {
   }
 
   /** Save what waits, and return when all is saved. Raises the refusal if something is not. */
-  async flush() {
-    clearTimeout(this.#timer);
-    while (this.#running) await this.#running.catch(() => {});
-    if (!this.#dirty.size) return;
-    this.#running = this.#saveAll();
-    try {
-      await this.#running;
-    } finally {
-      this.#running = null;
-    }
+  flush() {
+    return this.during(() => {});
   }
 
-  /** Save what waits, then let `act` change what the server has, while nothing is saved. */
+  /** Save what waits, then let `act` change what the server has, while nothing is saved; one after the other. */
   async during(act) {
-    await this.flush();
-    this.#running = act();
+    this.#waiting++;
+    const turn = this.#last.then(async () => {
+      await this.#saveAll();
+      return act();
+    });
+    this.#last = turn.catch(() => {});
     try {
-      return await this.#running;
+      return await turn;
     } catch (refusal) {
       if (isStale(refusal)) this.#fail(refusal);
       throw refusal;
     } finally {
-      this.#running = null;
+      this.#waiting--;
     }
   }
 
@@ -83,6 +80,8 @@ export class Saver {
   }
 
   async #saveAll() {
+    clearTimeout(this.#timer);
+    if (!this.#dirty.size) return;
     this.#say("saving");
     for (const part of Object.keys(this.#send)) {
       if (!this.#dirty.delete(part)) continue;
