@@ -45,6 +45,12 @@ def view(store: Store, owner: str, canvas_id: str) -> CanvasView:
         return _view(tx, _mine(tx, owner, canvas_id))
 
 
+def goes_with(store: Store, image_id: str) -> bool:
+    """Whether a canvas holds nothing but this image, so that deleting the one deletes the other."""
+    with store.read() as tx:
+        return canvases.is_only_picture(tx, image_id)
+
+
 def page(store: Store, owner: str, before: str | None = None, limit: int = 60) -> CanvasPage:
     """Up to `limit` canvases, the one used last first, from the key `before` (the `next` of the page before) on.
 

@@ -43,6 +43,12 @@ def count(tx: Connection, owner: str) -> int:
     return tx.execute(select(func.count()).select_from(canvases).where(canvases.c.owner == owner)).scalar_one()
 
 
+def is_only_picture(tx: Connection, image_id: str) -> bool:
+    """Whether a canvas holds this image and no other, so that it is deleted with it."""
+    mine = select(canvases.c.id).where(canvases.c.image_id == image_id)
+    return any(len(history(tx, canvas)) == 1 for canvas in tx.execute(mine).scalars().all())
+
+
 def change(tx: Connection, canvas_id: str, **values: Any) -> int:
     """Change the row and return its new version."""
     ours = update(canvases).where(canvases.c.id == canvas_id)

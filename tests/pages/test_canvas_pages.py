@@ -11,7 +11,7 @@ from app.web.pages import canvas as pages
 from app.web.templating import STATIC
 from models.edit import Edit
 from tests.api.asking import finished
-from tests.api.canvassing import act, created
+from tests.api.canvassing import act, candidates, created
 from tests.api.picturing import uploaded
 from tests.pages.painting import picture
 
@@ -134,3 +134,16 @@ def test_every_module_is_loaded_and_every_import_is_there() -> None:
     assert imported == modules.keys() - {"main.js", "landing.js"}
     outside = {name for text in modules.values() for name in re.findall(r'from "\.\./([\w-]+\.js)"', text)}
     assert all((STATIC / "js" / name).is_file() for name in outside)
+
+
+def test_whoever_deletes_a_picture_is_told_of_the_canvas_that_holds_no_other(alice: TestClient) -> None:
+    image_id = finished(alice)["image"]["id"]
+    warning = "The canvas that holds no other picture goes with it."
+    addresses = [f"/images/{image_id}", f"/images/{image_id}/delete"]
+    assert [warning in alice.get(address).text for address in addresses] == [False, False]
+    canvas = created(alice, image_id)
+    assert [warning in alice.get(address).text for address in addresses] == [True, True]
+    (job,) = candidates(alice, canvas)
+    assert warning not in alice.get(f"/images/{job['image']['id']}/delete").text
+    act(alice, canvas, "accept", image_id=job["image"]["id"])
+    assert [warning in alice.get(f"/images/{one}/delete").text for one in (image_id, job["image"]["id"])] == [False] * 2

@@ -93,3 +93,26 @@ def test_a_tool_is_not_changed_in_the_middle_of_a_stroke(easel: Page) -> None:
     page.keyboard.press("Escape")
     saved(page)
     assert state_of(page, canvas_id)["frame"]["width"] > 320
+
+
+def test_a_canvas_that_was_deleted_is_not_saved_for_ever(easel: Page) -> None:
+    page, canvas_id = easel, begin(easel)
+    page.request.delete(f"/api/images/{state_of(page, canvas_id)['image']['id']}")
+    asked: list[str] = []
+    page.route(f"**/api/canvases/{canvas_id}", lambda route: route.abort())  # so that only saving meets it
+    page.route("**/mask", lambda route: (asked.append(route.request.url), route.continue_()))
+    page.keyboard.press("a")
+    soon(page, "[data-saved]", "^gone$", "data-state")
+    expect(page.get_by_text("This canvas is there no longer")).to_be_visible()
+    page.keyboard.press("i")
+    page.evaluate("dispatchEvent(new Event('online')) && null")
+    page.get_by_role("link", name="Begin another").click()
+    page.wait_for_url("**/canvas")
+    assert len(asked) == 1
+    page.unroute_all()
+
+    canvas_id = begin(page)
+    page.request.delete(f"/api/canvases/{canvas_id}")
+    page.get_by_label("Prompt", exact=True).fill("a cabin")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.get_by_text("This canvas is there no longer")).to_be_visible()

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app.services import gallery, keys, share
+from app.services import canvas, gallery, keys, share
 from app.services.neighbours import neighbours
 from app.web import programs
 from app.web.dependencies import Owner, StoreDep
@@ -66,7 +66,8 @@ def revoke_share(request: Request, owner: ImageOwner, store: StoreDep, image_id:
 def confirm_delete(request: Request, owner: ImageOwner, store: StoreDep, image_id: str) -> HTMLResponse:
     """Ask before deleting, where no script could open the dialog."""
     image = gallery.image(store, owner, image_id)
-    return HTMLResponse(fragment(request, "delete.html", current_page="/images", image=image))
+    has_canvas = canvas.goes_with(store, image_id)
+    return HTMLResponse(fragment(request, "delete.html", current_page="/images", image=image, has_canvas=has_canvas))
 
 
 @router.post("/images/{image_id}/delete")
@@ -87,6 +88,7 @@ def _picture(
         current_page="/images",
         image=gallery.image(store, owner, image_id),
         neighbours=neighbours(store, owner, image_id),
+        has_canvas=canvas.goes_with(store, image_id),
         family=gallery.family(store, owner, image_id),
         token=token,
         is_own=owner != keys.LOCAL,

@@ -82,6 +82,7 @@ def patterns(request: Request) -> HTMLResponse:
         jobs=jobs(),
         form=form(),
         image=IMAGE,
+        has_canvas=True,
         page=GalleryPage(images=(*(replace(IMAGE, id=f"sample-{number}") for number in range(4)), UPLOAD), next="key"),
         family=Family(UPLOAD, tuple(replace(IMAGE, id=f"child-{number}") for number in range(3))),
         edit_form=edit_form(),

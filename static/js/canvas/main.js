@@ -6,7 +6,7 @@ import { Keys } from "./keys.js";
 import { Numbers } from "./numbers.js";
 import { Panel } from "./panel.js";
 import { picture } from "./png.js";
-import { isStale } from "./saver.js";
+import { isLost, isStale } from "./saver.js";
 import { Session } from "./session.js";
 import { Staging } from "./staging.js";
 import { Status } from "./status.js";
@@ -114,6 +114,7 @@ async function attempt(act, done) {
     if (done) status.say(done);
     return true;
   } catch (refusal) {
+    if (isLost(refusal)) session.refresh(); // perhaps the canvas itself
     if (!isStale(refusal)) status.refuse(refusal, refusal.fields ? panel.showFaults(refusal.fields) : []);
     return false;
   }

@@ -1,5 +1,5 @@
 // Keeps the canvas on the server: each part is sent a moment after it was last changed, one at a time, and only onto the
-// version that we know. `onState` hears `saved`, `unsaved`, `saving`, `failed` or `conflict`.
+// version that we know. `onState` hears `saved`, `unsaved`, `saving`, `failed`, `conflict` or `gone`.
 
 const QUIET_MS = 400; // after the last change
 const RETRY_MS = 4000; // after a failure
@@ -31,6 +31,7 @@ export class Saver {
   }
 
   touch(part) {
+    if (this.#state === "gone") return;
     this.#dirty.add(part);
     if (this.#state === "conflict") return;
     this.#say("unsaved");
@@ -74,6 +75,12 @@ export class Saver {
     this.#say("saved");
   }
 
+  /** The canvas is there no longer, so that nothing of it waits any more. */
+  lose(refusal) {
+    this.forget();
+    this.#say("gone", refusal);
+  }
+
   #later(wait) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => (this.#isBusy() ? this.#later(QUIET_MS) : this.flush().catch(() => {})), wait);
@@ -98,6 +105,7 @@ export class Saver {
   }
 
   #fail(refusal) {
+    if (isLost(refusal)) return this.lose(refusal);
     if (isStale(refusal)) return this.#say("conflict", refusal);
     this.#say("failed", refusal);
     this.#later(RETRY_MS);
@@ -107,6 +115,11 @@ export class Saver {
     this.#state = state;
     this.#onState(state, refusal);
   }
+}
+
+/** Whether what was asked for is not there. */
+export function isLost(refusal) {
+  return refusal.code === "not_found";
 }
 
 /** Whether somebody else has saved meanwhile. */

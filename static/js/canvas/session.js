@@ -4,7 +4,7 @@ import { ask } from "./api.js";
 import { follow } from "./live.js";
 import { Mask } from "./mask.js";
 import { encode, load, picture } from "./png.js";
-import { Saver } from "./saver.js";
+import { isLost, Saver } from "./saver.js";
 
 const SETTLE_MS = 250; // several events in a row ask for one reading
 
@@ -68,7 +68,7 @@ export class Session {
   /** Look whether something is new, unless something of ours still has to be saved. */
   async refresh() {
     const known = this.#saver.version;
-    const canvas = await ask("GET", this.#url).catch(() => null);
+    const canvas = await ask("GET", this.#url).catch((refusal) => isLost(refusal) && this.#saver.lose(refusal));
     if (!canvas) return;
     if (this.#saver.version !== known) return this.refresh(); // this may have been read before we saved
     const isOther = canvas.version !== this.#saver.version && this.#saver.isClean;

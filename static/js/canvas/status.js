@@ -11,6 +11,7 @@ const SAVED = {
   saving: "Saving…",
   failed: "Not saved",
   conflict: "Changed elsewhere",
+  gone: "Deleted",
 };
 
 export class Status {
@@ -52,8 +53,8 @@ export class Status {
     output.dataset.state = state;
     output.querySelector("[data-saved-word]").textContent = SAVED[state];
     output.title = refusal?.message ?? "";
-    this.#root.querySelector("[data-conflict]").hidden = state !== "conflict";
-    if (state === "failed" || state === "conflict") this.say(`${SAVED[state]}. ${refusal?.message ?? ""}`);
+    for (const name of ["conflict", "gone"]) this.#root.querySelector(`[data-${name}]`).hidden = state !== name;
+    if (refusal) this.say(`${SAVED[state]}. ${refusal?.message ?? ""}`);
   }
 
   /** Where the picture of now is, for those who want it elsewhere. */
