@@ -89,3 +89,13 @@ def a_phone_shows_all_and_its_sheet_closes_without_drawing(page: Page, canvas_id
     page.touchscreen.tap(stage["x"] + 20, stage["y"] + 10)
     expect(page.get_by_role("spinbutton", name="Strength")).to_be_hidden()
     assert mask_of(page, canvas_id) == drawn, "the tap that closed the sheet has drawn"
+
+    page.get_by_label("Prompt", exact=True).fill("a cabin")
+    for is_checked_here in (True, False):
+        steps = page.get_by_role("spinbutton", name="Steps", include_hidden=True)
+        page.locator("form[data-panel]").evaluate("(form, off) => { form.noValidate = off }", not is_checked_here)
+        steps.evaluate("field => { field.value = 500 }")
+        page.get_by_role("button", name="Generate").tap()
+        expect(steps).to_be_focused()
+        page.get_by_role("button", name="Settings and steps").tap()
+        expect(steps).to_be_hidden()

@@ -35,7 +35,11 @@ const workbench = new Workbench(root, {
   drawingBegan: lookAtPicture,
 });
 const staging = new Staging(root.querySelector("[data-strip-root]"), { onLook: look, act: decide });
-const panel = new Panel(root.querySelector("form[data-panel]"), { changed: () => session.touch("settings"), send: generate });
+const panel = new Panel(root.querySelector("form[data-panel]"), {
+  changed: () => session.touch("settings"),
+  send: generate,
+  reveal: (field) => field.closest(".canvas-more") && openSheet(),
+});
 const walk = new Walk(root.querySelector("[data-walk]"), { go: (id) => attempt(() => session.checkout(id), "Went to another step.") });
 const numbers = new Numbers(root.querySelector("[data-numbers]"), workbench);
 const session = new Session(root.dataset.canvas, {
@@ -168,6 +172,12 @@ root.addEventListener("click", (event) => {
 function toggleSheet(button) {
   const isOpenNow = root.toggleAttribute("data-sheet-open");
   button.setAttribute("aria-expanded", String(isOpenNow));
+}
+
+/** Open the sheet of settings, where it is one: what is on it can have the focus then. */
+function openSheet() {
+  const button = root.querySelector("[data-sheet]");
+  if (!root.hasAttribute("data-sheet-open") && button.checkVisibility()) toggleSheet(button);
 }
 
 /** Close the sheet of settings that covers the stage of a phone. Returns whether there was one. */

@@ -6,10 +6,14 @@ const LOCAL = new Set(["keep_seed"]); // fields that the API does not know
 
 export class Panel {
   #form;
+  #reveal;
 
-  constructor(form, { changed, send }) {
+  /** `reveal(field)` is called before the focus goes to one that is wrong. */
+  constructor(form, { changed, send, reveal }) {
     this.#form = form;
+    this.#reveal = reveal;
     form.addEventListener("input", () => changed());
+    form.addEventListener("invalid", ({ target }) => reveal(target), { capture: true });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       send();
@@ -73,6 +77,7 @@ export class Panel {
       }
     }
     for (let details = first?.closest("details"); details; details = details.parentElement.closest("details")) details.open = true;
+    if (first) this.#reveal(first);
     first?.focus();
     return others;
   }
