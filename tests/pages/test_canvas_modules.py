@@ -246,7 +246,7 @@ def test_zooming_keeps_what_is_under_the_pointer(run: Run) -> None:
 
 
 def test_the_frame_snaps_and_keeps_to_what_the_server_takes(run: Run) -> None:
-    wide, small, far, huge, words = run(
+    wide, small, far, huge, possible, words = run(
         """
         const picture = { width: 256, height: 250 };
         const whole = { x: 0, y: 0, width: 256, height: 248 };
@@ -254,10 +254,18 @@ def test_the_frame_snaps_and_keeps_to_what_the_server_takes(run: Run) -> None:
         const small = frame.resized(whole, "right", -999, 0, 16, picture);
         const far = frame.moved(whole, 9999, -9999, 8, picture);
         const huge = frame.resized(frame.resized(whole, "right", 9999, 0, 8, picture), "bottom", 0, 9999, 8, picture);
-        return [wide, small, far, huge, frame.inWords(frame.resized(whole, "left", -64, 0, 8, picture), picture)];
+        const asked = [[-5000, 0, 5256, 256], [400, -9000, 8, 12000], [-9000, 900, 8, 8], [-8, -8, 272, 264]];
+        const possible = asked.map(([x, y, width, height]) => frame.possible({ x, y, width, height }, 8, picture));
+        return [wide, small, far, huge, possible, frame.inWords(frame.resized(whole, "left", -64, 0, 8, picture), picture)];
         """,
         "frame",
     )
+    assert possible == [
+        {"x": -1792, "y": 0, "width": 2048, "height": 256},
+        {"x": 248, "y": -1792, "width": 160, "height": 2048},
+        {"x": -1792, "y": 240, "width": 1800, "height": 668},
+        {"x": -8, "y": -8, "width": 272, "height": 264},
+    ]
     assert wide == {"x": -64, "y": 0, "width": 320, "height": 248}
     assert small["width"] == 64
     assert far == {"x": 248, "y": -240, "width": 256, "height": 248}

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.pages.painting import begin, box_of, done, generate, mask_of, on_screen, saved, soon, state_of
+from tests.pages.painting import SIDE, begin, box_of, done, generate, mask_of, on_screen, saved, soon, state_of
 
 pytestmark = pytest.mark.browser
 LEFT = "[data-tiles] li:last-child [data-name]"  # the last of the candidates that are left
@@ -116,3 +116,20 @@ def test_a_canvas_that_was_deleted_is_not_saved_for_ever(easel: Page) -> None:
     page.get_by_label("Prompt", exact=True).fill("a cabin")
     page.get_by_role("button", name="Generate").click()
     expect(page.get_by_text("This canvas is there no longer")).to_be_visible()
+
+
+def test_a_frame_that_cannot_be_becomes_the_nearest_one(easel: Page) -> None:
+    page, canvas_id = easel, begin(easel)
+    page.get_by_text("Without drawing", exact=True).click()
+    page.get_by_label("Left", exact=True).fill("5000")
+    page.get_by_role("button", name="Set the frame").click()
+    soon(page, "[data-numbers-note]", "64 to 2048 pixels in steps of 8, .* set to 2048 × 256")
+    expect(page.get_by_label("Left", exact=True)).to_have_value(str(2048 - SIDE))
+    saved(page)
+    assert state_of(page, canvas_id)["frame"] == {"x": SIDE - 2048, "y": 0, "width": 2048, "height": SIDE}
+    frame, stage = (page.locator(name).bounding_box() for name in (".canvas-frame", "[data-stage]"))
+    assert frame is not None
+    assert stage is not None
+    assert stage["x"] < frame["x"] < frame["x"] + frame["width"] < stage["x"] + stage["width"]
+    page.get_by_role("button", name="As large as the picture").click()
+    expect(page.locator("[data-numbers-note]")).to_be_empty()

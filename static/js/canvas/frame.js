@@ -5,8 +5,8 @@ import { overlap, rect } from "./rect.js";
 
 export const SIDES = ["left", "right", "top", "bottom"];
 const MAX_PIXELS = 4_200_000; // as the server takes
-const MAX_SIDE = 2048; // pixels
-const MIN_SIDE = 64; // pixels
+export const MAX_SIDE = 2048; // pixels
+export const MIN_SIDE = 64; // pixels
 
 const snap = (value, grain) => Math.round(value / grain) * grain;
 
@@ -34,6 +34,21 @@ export function resized(frame, handle, dx, dy, grain, picture) {
   if (handle.includes("bottom")) bottom = top + side(bottom - top + dy, grain, least, highest);
   const found = rect(left, top, right - left, bottom - top);
   return overlap(found, rect(0, 0, picture.width, picture.height)) ? found : frame;
+}
+
+/** The nearest frame that can be. It shows some of the picture; its right and lower sides yield to the others. */
+export function possible(frame, grain, picture) {
+  const [x, width] = span(frame.x, frame.width, grain, picture.width);
+  const [y, height] = span(frame.y, frame.height, grain, picture.height);
+  return rect(x, y, width, height);
+}
+
+function span(start, length, grain, whole) {
+  const least = Math.ceil(MIN_SIDE / grain) * grain;
+  const most = Math.floor(MAX_SIDE / grain) * grain;
+  const from = Math.min(Math.floor(whole / grain - 1) * grain, Math.max(Math.ceil((whole - most) / grain) * grain, start));
+  const end = Math.min(from + most, Math.max(from + least, grain, start + length));
+  return [from, end - from];
 }
 
 function side(length, grain, least, most) {

@@ -1,6 +1,6 @@
 // The same without drawing: a rectangle of the mask and the sides of the frame by numbers.
 
-import { beyond, SIDES } from "./frame.js";
+import { beyond, MAX_SIDE, MIN_SIDE, possible, SIDES } from "./frame.js";
 import { rect } from "./rect.js";
 
 const SIDE_NAMES = ["x", "y", "width", "height"];
@@ -52,15 +52,27 @@ export class Numbers {
 
   #setFrame() {
     const { grain, picture } = this.#workbench;
-    const [left, right, top, bottom] = SIDES.map((side) => Math.round(this.#number(side) / grain) * grain);
+    const asked = SIDES.map((side) => this.#number(side));
+    const [left, right, top, bottom] = asked.map((pixels) => Math.round(pixels / grain) * grain);
     const width = Math.ceil((picture.width + left + right) / grain) * grain;
     const height = Math.ceil((picture.height + top + bottom) / grain) * grain;
-    this.#workbench.setFrame(rect(-left, -top, width, height));
+    const frame = possible(rect(-left, -top, width, height), grain, picture);
+    const got = beyond(frame, picture);
+    this.#show(frame, SIDES.some((side, at) => got[side] !== asked[at]));
+  }
+
+  /** Show the whole of a new frame, and say so where it is not as asked. */
+  #show(frame, isOther) {
+    const { grain } = this.#workbench;
+    const rule = `A side of the frame has ${MIN_SIDE} to ${MAX_SIDE} pixels in steps of ${grain}, and some of the picture is in it`;
+    this.#root.querySelector("[data-numbers-note]").textContent = isOther ? `${rule}: it was set to ${frame.width} × ${frame.height}.` : "";
+    this.#workbench.setFrame(frame);
+    this.#workbench.fit();
   }
 
   #reset() {
     const { grain, picture } = this.#workbench;
     const down = (length) => Math.floor(length / grain) * grain;
-    this.#workbench.setFrame(rect(0, 0, down(picture.width), down(picture.height)));
+    this.#show(possible(rect(0, 0, down(picture.width), down(picture.height)), grain, picture), false);
   }
 }
