@@ -115,6 +115,7 @@ async function look() {
 async function attempt(act, done) {
   try {
     await act();
+    status.refuse(null);
     if (done) status.say(done);
     return true;
   } catch (refusal) {

@@ -15,6 +15,7 @@ const SAVED = {
 };
 
 export class Status {
+  #hasFailed = false; // and not been saved since
   #heard = "";
   #root;
   #timer = 0;
@@ -54,6 +55,8 @@ export class Status {
     output.querySelector("[data-saved-word]").textContent = SAVED[state];
     output.title = refusal?.message ?? "";
     for (const name of ["conflict", "gone"]) this.#root.querySelector(`[data-${name}]`).hidden = state !== name;
+    if (state === "saved" && this.#hasFailed) this.refuse(null);
+    this.#hasFailed = state === "failed" || (this.#hasFailed && state !== "saved");
     if (refusal) this.say(`${SAVED[state]}. ${refusal?.message ?? ""}`);
   }
 
