@@ -153,7 +153,7 @@ def test_a_notice_goes_when_it_is_true_no_longer(easel: Page) -> None:
     page.get_by_role("button", name="Discard").click()
     expect(page.locator("[data-strip-root]")).to_be_hidden()
     expect(notice).to_be_hidden()
-    page.route("**/mask", lambda route: route.abort())
+    page.route("**/png-worker.js*", lambda route: route.abort())
     page.get_by_role("button", name="Everything").click()
     soon(page, "[data-saved]", "^Not saved$")
     page.get_by_role("button", name="Generate").click()

@@ -4,17 +4,23 @@ let worker = null; // begun with the first file
 
 /** A PNG of what the mask holds now; it is made beside the page, which a large one would hold up for a quarter of a second. */
 export function encode(mask) {
-  worker ??= new Worker(new URL("./png-worker.js", import.meta.url), { type: "module" });
+  const thread = (worker ??= new Worker(new URL("./png-worker.js", import.meta.url), { type: "module" }));
   const { width, height } = mask;
   const { port1: here, port2: there } = new MessageChannel();
   const bytes = mask.bytes.slice();
   return new Promise((resolve, reject) => {
+    const fail = () => {
+      worker = null; // the next file begins another
+      reject(new Error("A part of this page could not be loaded."));
+    };
+    thread.addEventListener("error", fail);
     here.onmessage = ({ data: png }) => {
       here.close();
+      thread.removeEventListener("error", fail);
       if (png) resolve(png);
       else reject(new Error("The mask could not be turned into a file."));
     };
-    worker.postMessage({ width, height, bytes, answer: there }, [bytes.buffer, there]);
+    thread.postMessage({ width, height, bytes, answer: there }, [bytes.buffer, there]);
   });
 }
 
