@@ -161,3 +161,12 @@ def test_a_notice_goes_when_it_is_true_no_longer(easel: Page) -> None:
     page.unroute_all()
     saved(page)
     expect(notice).to_be_hidden()
+
+
+def test_the_size_of_the_brush_is_shown_as_it_has_become(easel: Page) -> None:
+    begin(easel)
+    size = easel.locator("#brush-size")
+    for typed, shown in (("99999", "1024"), ("", "1024"), ("0", "1024"), ("-3", "1")):
+        size.fill(typed)
+        size.blur()
+        expect(size).to_have_value(shown)

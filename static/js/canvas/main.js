@@ -193,10 +193,12 @@ const stage = root.querySelector("[data-stage]");
 stage.addEventListener("pointerdown", (event) => closeSheet() && event.stopImmediatePropagation(), { capture: true });
 
 root.addEventListener("input", ({ target }) => {
-  if (target.dataset.brush === "size") workbench.brush = { size: Number(target.value) || 1 };
+  if (target.dataset.brush === "size" && Number(target.value)) workbench.brush = { size: Number(target.value) };
   if (target.dataset.brush === "hardness") workbench.brush = { hardness: Number(target.value) / 100 };
   if (target.dataset.brush === "remove") workbench.settings.remove = target.checked;
 });
+
+root.addEventListener("focusout", ({ target }) => target.dataset.brush && showBrush()); // what it has become
 
 function showBrush() {
   for (const field of root.querySelectorAll("[data-brush=size]")) {
