@@ -186,6 +186,31 @@ def test_a_fault_is_shown_beside_its_field_which_takes_the_focus(page: Page) -> 
     expect(page.locator("#steps")).to_be_focused()
 
 
+def test_a_fault_in_what_is_folded_away_is_shown(page: Page) -> None:
+    """Whether the browser finds it or the server, and in a setting that the others hide, too."""
+    fold = "(all, open) => all.forEach((details) => { details.open = open })"
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto("/")
+    page.get_by_label("Prompt", exact=True).fill("a lake")
+    folded = page.locator("#recipe details")
+    for name, wrong, right in (("width", "100", "64"), ("eta", "2", "0"), ("guidance_start", "3", "0.9")):
+        field = page.locator(f"#{name}")
+        folded.evaluate_all(fold, True)
+        page.locator("#sampler").select_option("ddim")
+        field.fill(wrong)
+        page.locator("#sampler").select_option("heun")
+        folded.evaluate_all(fold, False)
+        page.get_by_role("button", name="Generate").click()
+        expect(field).to_be_focused()
+        expect(field).to_be_visible()
+        field.fill(right)
+    page.locator("#guidance_end").fill("0.1")
+    folded.evaluate_all(fold, False)
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("#guidance_start-fault")).to_be_visible()
+    expect(page.locator("#guidance_start")).to_be_focused()
+
+
 def test_a_picture_is_deleted_after_a_dialog(page: Page) -> None:
     generate(page)
     page.locator(".card .plate").click()
