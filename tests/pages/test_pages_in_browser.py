@@ -211,6 +211,25 @@ def test_a_fault_in_what_is_folded_away_is_shown(page: Page) -> None:
     expect(page.locator("#guidance_start")).to_be_focused()
 
 
+def test_it_says_when_the_server_is_gone_and_no_longer_when_it_is_back(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto("/")
+    page.get_by_label("Prompt", exact=True).fill("a lake")
+    stream = page.locator("[hx-sse\\:connect]")
+    stream.evaluate("stream => { stream._htmx.sse.config.reconnectDelay = stream._htmx.sse.config.reconnectMaxDelay = 10 }")
+    silence, lost = page.get_by_text("The server does not answer."), page.get_by_text("Connection lost, trying again.")
+    page.route("**/jobs", lambda route: route.abort())
+    page.get_by_role("button", name="Generate").click()
+    page.mouse.wheel(0, 2000)
+    expect(silence).to_be_in_viewport(ratio=1)
+    page.route("**/events*", lambda route: route.abort())
+    stream.evaluate("stream => stream._htmx.sse.reader.cancel()")
+    expect(lost).to_be_in_viewport(ratio=1)
+    page.unroute_all()
+    expect(lost).to_be_hidden()
+    expect(silence).to_be_hidden()
+
+
 def test_a_picture_is_deleted_after_a_dialog(page: Page) -> None:
     generate(page)
     page.locator(".card .plate").click()
