@@ -47,6 +47,9 @@ def test_a_long_word_makes_no_page_wider_than_a_phone(page: Page) -> None:
     wide = []
     for path in (urlsplit(page.url).path, "/images", "/"):
         page.goto(path)
+        if path == "/":
+            page.get_by_label("Prompt", exact=True).fill("lake" * 100)
+            expect(page.locator("#prompt-notes strong")).to_be_visible()
         if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             wide.append(path)
     assert wide == []
