@@ -14,6 +14,7 @@ import "./fault.js";
 import "./local-time.js";
 import "./mirror.js";
 import "./narrow.js";
+import "./reveal.js";
 import "./seed-lock.js";
 import "./shortcut.js";
 import "./tally.js";

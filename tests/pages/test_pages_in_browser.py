@@ -233,6 +233,16 @@ def test_it_says_when_the_server_is_gone_and_no_longer_when_it_is_back(page: Pag
     expect(silence).to_be_hidden()
 
 
+def test_a_phone_shows_what_it_asked_for_and_a_double_click_asks_once(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto("/")
+    page.get_by_label("Prompt", exact=True).fill("a lake")
+    page.get_by_role("button", name="Generate").dblclick()
+    expect(page.locator(".card[data-state=done]")).to_be_in_viewport(ratio=0.5)
+    page.reload()
+    expect(page.locator(".card")).to_have_count(1)
+
+
 def test_a_picture_is_deleted_after_a_dialog(page: Page) -> None:
     generate(page)
     page.locator(".card .plate").click()
