@@ -64,6 +64,7 @@ BROWSER_TESTS = (
     *("tests/pages/test_canvas_candidates.py", "tests/pages/test_canvas_drawing.py"),
     *("tests/pages/test_canvas_fingers.py", "tests/pages/test_canvas_modules.py"),
     *("tests/pages/test_pages_in_browser.py", "tests/pages/test_drop_and_selection.py"),
+    "tests/pages/test_staying_in_place.py",
     "tests/pages/test_edit_pages.py",
 )
 # Tests that compare with diffusers, which takes as long to import as many of them: one worker does it for all.

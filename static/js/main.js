@@ -11,6 +11,7 @@ import "./dismiss.js";
 import "./drop.js";
 import "./example.js";
 import "./fault.js";
+import "./focus.js";
 import "./local-time.js";
 import "./mirror.js";
 import "./narrow.js";
