@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.pages.easel import Stand
 from tests.pages.test_pages_in_browser import generate
@@ -55,3 +55,46 @@ def test_a_new_link_stays_in_sight_until_it_is_revoked_itself(page: Page) -> Non
     expect(link).to_have_count(0)
     expect(page.get_by_role("list", name="Links that work")).to_have_count(0)
     expect(page.get_by_role("heading", name="Share")).to_be_focused()
+
+
+def test_the_notes_are_on_what_the_prompt_says(page: Page) -> None:
+    """Whatever was typed while an answer was on its way, and what the browser brings back."""
+    page.goto("/")
+    prompt, notes = page.get_by_label("Prompt", exact=True), page.locator("#prompt-notes")
+    prompt.fill("a lake")
+    expect(notes).to_contain_text("2 / 75")
+
+    def late(route: Route) -> None:
+        prompt.fill("a lake with a dragon")
+        expect(notes).to_contain_text("dragon")
+        route.continue_()
+
+    page.route("**/jobs", late)
+    with page.expect_response("**/jobs"):
+        page.get_by_role("button", name="Generate").click()
+    with page.expect_response("**/prompt/check"):
+        pass
+    expect(notes).to_contain_text("dragon")
+    page.unroute_all()
+    page.get_by_label("Width").fill("256")
+    page.goto("/images")
+    page.go_back()
+    expect(prompt).to_have_value("a lake with a dragon")
+    expect(notes).to_contain_text("dragon")
+    expect(page.get_by_role("button", name="Square")).to_have_attribute("aria-pressed", "false")
+
+
+def test_beginning_from_noise_keeps_what_was_typed(page: Page) -> None:
+    generate(page)
+    image = page.request.get("/api/images").json()["images"][0]["id"]
+    made = page.request.post("/api/jobs", data={"prompt": "a lake", "image": image, "strength": 0.5, "steps": 4})
+    page.goto(f"/?job={made.json()['jobs'][0]['id']}")
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("a lake at dawn")
+    page.locator("#steps").fill("9")
+    page.get_by_role("link", name="Begin from noise instead").press("Enter")
+    expect(page.locator("#edit-source")).to_have_count(0)
+    expect(page.get_by_role("button", name="Square")).to_be_visible()
+    expect(prompt).to_have_value("a lake at dawn")
+    expect(page.locator("#steps")).to_have_value("9")
+    expect(prompt).to_be_focused()

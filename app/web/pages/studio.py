@@ -26,7 +26,7 @@ Fields = Annotated[dict[str, str], Depends(recipe_form.form_fields)]
 def studio(
     request: Request, owner: Owner, store: StoreDep, catalogue: CatalogueDep, engine: EngineStatusDep
 ) -> HTMLResponse:
-    """Show the form, filled from `?image=`, `?job=`, `?share=` or `?prompt=`, and the latest cards."""
+    """Show the form, filled from `?image=`, `?job=`, `?share=` or its own fields, and the latest cards."""
     form = _filled(request, store, catalogue, owner)
     return page_of(request, store, owner, engine, form)
 
@@ -103,7 +103,7 @@ def _filled(request: Request, store: StoreDep, catalogue: CatalogueDep, owner: s
         recipe = share.resolve(store, token).image.recipe
     if recipe is not None:
         return recipe_form.of_recipe(catalogue, recipe, with_seed="new_seed" not in query)
-    kept = ("prompt", "negative_prompt", *((*recipe_form.EDIT_FIELDS, "width", "height") if is_edit else ()))
+    kept = {*recipe_form.FIELDS, *(recipe_form.EDIT_FIELDS if is_edit else ())} - {"checkpoint"}
     given = {name: query[name] for name in kept if name in query}
     return recipe_form.blank(catalogue, checkpoint=query.get("checkpoint"), **given)
 
