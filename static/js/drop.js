@@ -1,62 +1,52 @@
-// A picture that is dropped or pasted on a page with a `[data-drop-zone]` becomes the file of that form, as if it had
-// been chosen there; a preview shows it, and the buttons beside it say what to do with it.
+// A picture that is chosen, dropped or pasted on a page with a `[data-drop-zone]` stays in that form: a preview shows it,
+// and the buttons beside it say what to do with it, or put it away.
 
-import { shrunk } from "./canvas/shrink.js";
-import { on } from "./on.js";
+import { openPicture } from "./canvas/api.js";
+import { awaitPictures } from "./canvas/incoming.js";
 
-const zone = () => document.querySelector("[data-drop-zone]");
-const pictureIn = (transfer) => [...(transfer?.files ?? [])].find(({ type }) => type.startsWith("image/"));
+const form = document.querySelector("[data-drop-zone]");
 
-function take(file) {
-  if (!file) return;
-  const transfer = new DataTransfer();
-  transfer.items.add(file);
-  zone().elements.file.files = transfer.files;
-  show(zone());
+function say(words) {
+  form.querySelector("[data-drop-said]").textContent = words;
 }
 
-function show(form) {
+function take(file) {
+  const transfer = new DataTransfer();
+  transfer.items.add(file);
+  form.elements.file.files = transfer.files;
+  show();
+}
+
+function show() {
   const [file] = form.elements.file.files;
   const preview = form.querySelector("[data-drop-preview]");
   URL.revokeObjectURL(preview.src);
   preview.hidden = !file;
   form.querySelector("[data-drop-name]").textContent = file?.name ?? "";
-  if (!file) return;
+  say("");
+  if (!file) return form.elements.file.focus();
   preview.src = URL.createObjectURL(file);
   form.querySelector("[data-drop-use]").focus();
 }
 
-/** A photograph that is larger than the server takes goes on the canvas in a smaller size. */
-async function open(form) {
-  const [file] = form.elements.file.files;
-  const smaller = await shrunk(file);
-  if (smaller !== file) {
-    const transfer = new DataTransfer();
-    transfer.items.add(smaller);
-    form.elements.file.files = transfer.files;
+async function open() {
+  form.setAttribute("aria-busy", "true");
+  say("");
+  try {
+    await openPicture(form.elements.file.files[0]);
+  } catch (refusal) {
+    say(refusal.fields?.[0]?.message ?? refusal.message);
   }
-  form.action = "/canvas";
-  form.submit();
+  form.removeAttribute("aria-busy");
 }
 
-document.addEventListener("submit", (event) => {
-  if (!event.submitter?.matches("[data-drop-zone] [formaction='/canvas']")) return;
-  event.preventDefault();
-  open(event.target);
-});
-on("change", "[data-drop-zone] [type=file]", (input) => show(input.form));
-document.addEventListener("dragover", (event) => {
-  if (!zone()) return;
-  event.preventDefault();
-  zone().dataset.over = "true";
-});
-document.addEventListener("dragleave", (event) => event.relatedTarget || delete zone()?.dataset.over);
-document.addEventListener("drop", (event) => {
-  if (!zone()) return;
-  event.preventDefault();
-  delete zone().dataset.over;
-  take(pictureIn(event.dataTransfer));
-});
-document.addEventListener("paste", ({ clipboardData }) => {
-  if (zone() && !clipboardData.types.includes("text/plain")) take(pictureIn(clipboardData)); // words may come with one
-});
+if (form) {
+  form.elements.file.addEventListener("change", show);
+  awaitPictures(form, { take, refuse: say });
+  form.addEventListener("submit", (event) => {
+    if (!event.submitter?.matches("[formaction='/canvas']")) return;
+    event.preventDefault();
+    open();
+  });
+  form.addEventListener("reset", () => setTimeout(show)); // once it is empty
+}

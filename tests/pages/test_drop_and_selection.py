@@ -82,6 +82,23 @@ def test_the_other_choice_is_the_canvas(page: Page, ours: bytes) -> None:
     page.wait_for_url("**/canvas/*")
 
 
+@pytest.mark.browser
+def test_what_is_no_picture_is_refused_in_place_and_put_away(page: Page) -> None:
+    page.goto("/")
+    prompt, canvas = page.get_by_label("Prompt", exact=True), page.get_by_role("button", name="Edit it on the canvas")
+    prompt.fill("a lake")
+    page.evaluate(DROP.replace("image/png", "text/plain"), ["", "drop"])
+    expect(page.get_by_text("That is no picture.")).to_be_visible()
+    page.locator("#drop-file").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"hello"})
+    canvas.click()
+    expect(page.get_by_text("This is no PNG, JPEG or WebP file.")).to_be_visible()
+    expect(prompt).to_have_value("a lake")
+    page.get_by_role("button", name="Put it away").press("Enter")
+    expect(canvas).to_be_hidden()
+    expect(page.get_by_text("This is no PNG, JPEG or WebP file.")).to_be_hidden()
+    expect(page.locator("#drop-file")).to_be_focused()
+
+
 def test_without_scripts_the_whole_page_comes_filled(alice: TestClient, ours: bytes) -> None:
     page = alice.post("/inspect", files={"file": ("a.png", ours, "image/png")})
     assert page.status_code == 200
