@@ -6,12 +6,14 @@ import hashlib
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
 
 from app.web import dependencies
 from app.web.templating import ROOT, STATIC, file_size, iso, number, static_root, static_url
+from tests.api.asking import finished
 from tests.app.fake_engine import FakeEngine
 
 HTML = {"Accept": "text/html"}
@@ -55,6 +57,16 @@ def test_errors_are_pages_for_people_and_notices_for_htmx(alice: TestClient) -> 
     notice = alice.get("/images/nowhere", headers=HTMX)
     assert notice.status_code == 404
     assert notice.text.startswith('<hx-partial hx-target="#notices"')
+
+
+def test_pages_say_that_they_are_there_to_who_asks_only_that(alice: TestClient) -> None:
+    image_id = finished(alice)["image"]["id"]
+    link = alice.post(f"/api/images/{image_id}/share", json={"show_recipe": False}).json()["url"]
+    for path in ("/", "/images", f"/images/{image_id}", "/canvas", "/checkpoints", "/docs", urlsplit(link).path):
+        answer = alice.head(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8"), path
+    assert alice.head("/s/nothing").status_code == 404
+    assert alice.head("/jobs").status_code == 405
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/prompt/check", "/images/some/delete"])

@@ -102,7 +102,7 @@ DIALECTS = (
 )
 
 
-@router.get("/docs")
+@router.api_route("/docs", methods=["GET", "HEAD"])
 def docs(request: Request) -> HTMLResponse:
     """Show every operation of the API with its parameters, answers and an example to paste."""
     schema = request.app.openapi()
