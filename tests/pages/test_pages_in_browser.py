@@ -219,7 +219,9 @@ def test_it_says_when_the_server_is_gone_and_no_longer_when_it_is_back(page: Pag
     page.goto("/")
     page.get_by_label("Prompt", exact=True).fill("a lake")
     stream = page.locator("[hx-sse\\:connect]")
-    stream.evaluate("stream => { stream._htmx.sse.config.reconnectDelay = stream._htmx.sse.config.reconnectMaxDelay = 10 }")
+    stream.evaluate(
+        "stream => { stream._htmx.sse.config.reconnectDelay = stream._htmx.sse.config.reconnectMaxDelay = 10 }"
+    )
     silence, lost = page.get_by_text("The server does not answer."), page.get_by_text("Connection lost, trying again.")
     page.route("**/jobs", lambda route: route.abort())
     page.get_by_role("button", name="Generate").click()
@@ -241,6 +243,20 @@ def test_a_phone_shows_what_it_asked_for_and_a_double_click_asks_once(page: Page
     expect(page.locator(".card[data-state=done]")).to_be_in_viewport(ratio=0.5)
     page.reload()
     expect(page.locator(".card")).to_have_count(1)
+
+
+def test_forced_colours_show_what_is_chosen(page: Page) -> None:
+    page.emulate_media(forced_colors="active")
+    page.goto("/")
+    page.get_by_role("button", name="Roll a seed").click()
+    for chosen in (
+        ".segments label:has(:checked)",
+        ".aspect[aria-pressed=true]",
+        "nav [aria-current]",
+        ".seed label:has(:checked)",
+    ):
+        expect(page.locator(chosen)).to_have_css("border-bottom-width", "3px")
+    page.emulate_media(forced_colors="none")
 
 
 def test_a_picture_is_deleted_after_a_dialog(page: Page) -> None:
