@@ -256,7 +256,8 @@ def test_the_frame_snaps_and_keeps_to_what_the_server_takes(run: Run) -> None:
         const huge = frame.resized(frame.resized(whole, "right", 9999, 0, 8, picture), "bottom", 0, 9999, 8, picture);
         const asked = [[-5000, 0, 5256, 256], [400, -9000, 8, 12000], [-9000, 900, 8, 8], [-8, -8, 272, 264]];
         const possible = asked.map(([x, y, width, height]) => frame.possible({ x, y, width, height }, 8, picture));
-        return [wide, small, far, huge, possible, frame.inWords(frame.resized(whole, "left", -64, 0, 8, picture), picture)];
+        const words = frame.inWords(frame.resized(whole, "left", -64, 0, 8, picture), picture);
+        return [wide, small, far, huge, possible, words];
         """,
         "frame",
     )

@@ -5,18 +5,25 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.pages.painting import SIDE, begin, box_of, done, generate, mask_of, on_screen, saved, soon, state_of
+from tests.pages.easel import Stand
+from tests.pages.painting import SIDE, begin, box_of, done, generate, mask_of, on_screen, saved, soon, start, state_of
 
 pytestmark = pytest.mark.browser
 LEFT = "[data-tiles] li:last-child [data-name]"  # the last of the candidates that are left
 
 
+def note(route: Route, asked: list[str]) -> None:
+    """Remember what is asked for, and let it pass."""
+    asked.append(route.request.url)
+    route.continue_()
+
+
 def test_a_key_that_is_held_and_a_button_that_was_clicked_act_once(easel: Page) -> None:
     page, canvas_id = easel, begin(easel)
     asked: list[str] = []
-    page.route(re.compile("/(candidates|discard)$"), lambda route: (asked.append(route.request.url), route.continue_()))
+    page.route(re.compile("/(candidates|discard)$"), lambda route: note(route, asked))
     generate(page, "2")
     page.locator("form[data-panel]").evaluate("form => { form.requestSubmit(); form.requestSubmit(); }")
     done(page, 4)
@@ -100,7 +107,7 @@ def test_a_canvas_that_was_deleted_is_not_saved_for_ever(easel: Page) -> None:
     page.request.delete(f"/api/images/{state_of(page, canvas_id)['image']['id']}")
     asked: list[str] = []
     page.route(f"**/api/canvases/{canvas_id}", lambda route: route.abort())  # so that only saving meets it
-    page.route("**/mask", lambda route: (asked.append(route.request.url), route.continue_()))
+    page.route("**/mask", lambda route: note(route, asked))
     page.keyboard.press("a")
     soon(page, "[data-saved]", "^gone$", "data-state")
     expect(page.get_by_text("This canvas is there no longer")).to_be_visible()
@@ -161,6 +168,25 @@ def test_a_notice_goes_when_it_is_true_no_longer(easel: Page) -> None:
     page.unroute_all()
     saved(page)
     expect(notice).to_be_hidden()
+
+
+def test_without_scripts_it_says_so_on_the_stage(easel: Page, stand: Stand, chromium: Browser) -> None:
+    path = f"/canvas/{start(easel)}"
+    context = chromium.new_context(
+        base_url=stand.url, storage_state=easel.context.storage_state(), java_script_enabled=False
+    )
+    page = context.new_page()
+    page.goto(path)
+    expect(page.get_by_text("Loading…")).to_be_hidden()
+    notice = page.locator("[data-loading]").bounding_box()
+    stage = page.locator("[data-stage]").bounding_box()
+    assert notice is not None
+    assert stage is not None
+    assert stage["x"] < notice["x"]
+    assert stage["y"] < notice["y"]
+    assert notice["height"] > 20
+    assert notice["x"] + notice["width"] < stage["x"] + stage["width"]
+    context.close()
 
 
 def test_the_size_of_the_brush_is_shown_as_it_has_become(easel: Page) -> None:
