@@ -1,5 +1,6 @@
 // `[data-keeps="seed"]` is the lock of the seed: closed, the seed stays for the next pictures (an empty field takes
-// that of the newest picture, or a rolled one); open, the field is emptied, so that each picture gets a new seed.
+// that of the newest picture, on a canvas of the candidate that is looked at, or a rolled one); open, the field is
+// emptied, so that each picture gets a new seed.
 
 import { roll } from "./dice.js";
 import { on, type } from "./on.js";

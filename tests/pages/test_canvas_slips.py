@@ -170,6 +170,16 @@ def test_a_notice_goes_when_it_is_true_no_longer(easel: Page) -> None:
     expect(notice).to_be_hidden()
 
 
+def test_the_lock_keeps_the_seed_of_the_candidate_that_is_looked_at(easel: Page) -> None:
+    page, canvas_id = easel, begin(easel)
+    generate(page, "2")
+    page.locator("[data-tiles] li:nth-child(2) button").click()
+    page.get_by_label("Keep this seed for the next candidates").check(force=True)
+    first = state_of(page, canvas_id)["candidates"][0]
+    assert page.request.get(f"/api/jobs/{first['job']}").json()["recipe"]["seed"] == first["seed"]
+    expect(page.locator("#seed")).to_have_value(str(first["seed"]))
+
+
 def test_without_scripts_it_says_so_on_the_stage(easel: Page, stand: Stand, chromium: Browser) -> None:
     path = f"/canvas/{start(easel)}"
     context = chromium.new_context(

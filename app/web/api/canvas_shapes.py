@@ -50,6 +50,7 @@ class Candidate(BaseModel):
     status: Literal["queued", "running", "done", "failed", "cancelled"]
     step: int
     steps: int
+    seed: int
     preview_url: str | None
     image: CanvasImage | None
     error: JobError | None
@@ -63,6 +64,7 @@ class Candidate(BaseModel):
             status=view.status,
             step=view.step,
             steps=view.steps,
+            seed=view.recipe.seed,
             preview_url=f"/jobs/{view.id}/preview.png?v={view.preview_version}" if has_preview else None,
             image=CanvasImage.of(view.image) if view.image else None,
             error=JobError(code=view.error.code, message=view.error.message) if view.error else None,

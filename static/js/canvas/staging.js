@@ -102,6 +102,7 @@ export class Staging {
 
   #show() {
     this.#root.hidden = !this.count;
+    if (this.count) this.#root.dataset.seed = (this.chosen ?? this.#candidates.at(-1)).seed; // for the lock of the seed
     this.#arrange();
     this.#root.querySelector("[data-strip-words]").textContent = this.inWords;
     const { chosen } = this;
