@@ -100,7 +100,7 @@ class Bundle:
         """What it takes now: the tensors of all networks, what is kept of them, and what is remembered of prompts."""
         remembered = self._states.bytes + self._memory.bytes + (self.compiled.bytes if self.compiled else 0)
         wide: VAE | None = vars(self).get("_wide_vae")  # which is there once a picture has asked for it
-        tensors = [*self._tensors, *(wide.parameters() if wide else ())]
+        tensors: list[Tensor] = [*self._tensors, *(wide.parameters() if wide else ())]
         return remembered + sum(tensor.nbytes + kept.bytes_of(tensor) for tensor in tensors)
 
     @cached_property

@@ -238,7 +238,8 @@ def _named(argument: str) -> tuple[str, Path]:
 
 def _is_lasting(error: Exception) -> bool:
     """Whether it is the files that are bad, and not the memory or the disk that fails now."""
-    return isinstance(error, CheckpointError) and not isinstance(error.__cause__, OSError)
+    is_of_the_system = isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError)
+    return isinstance(error, CheckpointError) and not is_of_the_system
 
 
 def _public(error: Exception, name: str, path: Path) -> str:
