@@ -158,7 +158,8 @@ class JobRequest(EditFields):
             "subseed": _drawn(self.subseed) if self.subseed_strength else None,
         }
         if self.guidance_start >= self.guidance_end:
-            raise InvalidInput([{"field": "guidance_start", "message": "Must be below guidance_end."}])
+            message = f"Guiding would end, at {self.guidance_end:g}, before it begins; lower this, or raise where it ends."
+            raise InvalidInput([{"field": "guidance_start", "message": message}])
         if edit is None:
             _check_kind(catalogue.get(self.checkpoint))
             _check_size(fields, defaults.size_multiple)
