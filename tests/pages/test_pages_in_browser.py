@@ -233,6 +233,16 @@ def test_it_says_when_the_server_is_gone_and_no_longer_when_it_is_back(page: Pag
     page.unroute_all()
     expect(lost).to_be_hidden()
     expect(silence).to_be_hidden()
+    page.route(
+        "**/jobs", lambda route: route.fulfill(status=502, content_type="text/html", body="<h1>Bad gateway</h1>")
+    )
+    page.get_by_role("button", name="Generate").click()
+    expect(silence).to_be_in_viewport(ratio=1)
+    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a lake")
+    expect(page.get_by_text("Bad gateway")).to_have_count(0)
+    page.unroute_all()
+    page.get_by_role("button", name="Generate").click()
+    expect(silence).to_be_hidden()
 
 
 def test_a_phone_shows_what_it_asked_for_and_a_double_click_asks_once(page: Page) -> None:
