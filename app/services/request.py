@@ -158,7 +158,7 @@ class JobRequest(EditFields):
             "subseed": _drawn(self.subseed) if self.subseed_strength else None,
         }
         if self.guidance_start >= self.guidance_end:
-            message = f"Guiding would end, at {self.guidance_end:g}, before it begins; lower this, or raise where it ends."
+            message = f"Guiding would end, at {self.guidance_end:g}, before it begins; lower this, or raise that."
             raise InvalidInput([{"field": "guidance_start", "message": message}])
         if edit is None:
             _check_kind(catalogue.get(self.checkpoint))
