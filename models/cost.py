@@ -61,18 +61,19 @@ class Costs:
         at_work = max(HELD_BY_A_LEVEL * count * area for count, area in zip(channels, areas, strict=True))
         return self.itemsize * (kept + at_work)
 
-    def decode_bytes(self, height: int, width: int) -> int:
-        """Bytes that decoding one picture holds at most; a large one is decoded in tiles."""
+    def decode_bytes(self, height: int, width: int, *, whole: bool = False) -> int:
+        """Bytes that decoding one picture holds at most; a large one is decoded in tiles, unless its edges tile."""
         channels, patch = self.vae.block_out_channels, self.vae.patch
         side = self.vae.factor // patch
         pixels = height * width * side**2
-        at_once = pixels if pixels * channels[0] <= TILED_BEYOND else min(pixels, (TILE * side) ** 2)
+        is_whole = whole or pixels * channels[0] <= TILED_BEYOND
+        at_once = pixels if is_whole else min(pixels, (TILE * side) ** 2)
         largest = max(channels[min(1, len(channels) - 1)], channels[0]) * at_once
         return self.itemsize * HELD_BY_A_DECODER * largest + BYTES_A_PIXEL * pixels * patch**2
 
-    def picture_bytes(self, height: int, width: int, rows: int) -> int:
+    def picture_bytes(self, height: int, width: int, rows: int, *, whole: bool = False) -> int:
         """Bytes that one picture needs at most, beside the networks, with so many rows a step."""
-        return max(rows * self.row_bytes(height, width), self.decode_bytes(height, width))
+        return max(rows * self.row_bytes(height, width), self.decode_bytes(height, width, whole=whole))
 
     def _unet_layers(self, height: int, width: int, tokens: int) -> Iterator[float]:
         unet, channels = self.unet, self.unet.block_out_channels

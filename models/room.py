@@ -29,11 +29,14 @@ def too_large(recipe: Recipe, costs: Costs, memory: int, native: tuple[int, int]
     """
     rows = 1 + (recipe.guidance_scale > 1)
     needed, width, height, fields = max(
-        (_needed(costs, width, height, rows), width, height, fields) for width, height, fields in _sizes(recipe, native)
+        (_needed(costs, width, height, rows, whole=recipe.tiling), width, height, fields)
+        for width, height, fields in _sizes(recipe, native)
     )
     if needed <= memory:
         return None
-    side = _fitting_side(costs, rows, memory, math.isqrt(width * height))
+    # not by halving: what is needed falls where a picture is large enough to be decoded in tiles
+    sides = range(math.isqrt(width * height) // GRAIN * GRAIN, 0, -GRAIN)
+    side = next((side for side in sides if _needed(costs, side, side, rows, whole=recipe.tiling) <= memory), 0)
     remedy = f"at most about {side} x {side} fits" if side else "none fits; a smaller checkpoint may"
     message = (
         f"A picture of {width} x {height} needs about {needed / GIB:.1f} GiB of memory while it is made, and there are "
@@ -57,15 +60,6 @@ def _sizes(recipe: Recipe, native: tuple[int, int]) -> Iterator[tuple[int, int, 
         yield *hires.size(recipe.width, recipe.height), ("hires_scale", "width", "height")
 
 
-def _needed(costs: Costs, width: int, height: int, rows: int) -> int:
+def _needed(costs: Costs, width: int, height: int, rows: int, *, whole: bool) -> int:
     factor = costs.vae.factor
-    return costs.picture_bytes(-(-height // factor), -(-width // factor), rows)
-
-
-def _fitting_side(costs: Costs, rows: int, memory: int, most: int) -> int:
-    """The largest square that fits below that of a side of `most`, 0 if none does.
-
-    Not by halving: what is needed falls where a picture is large enough to be decoded in tiles.
-    """
-    sides = range(most // GRAIN * GRAIN, 0, -GRAIN)
-    return next((side for side in sides if _needed(costs, side, side, rows) <= memory), 0)
+    return costs.picture_bytes(-(-height // factor), -(-width // factor), rows, whole=whole)

@@ -44,7 +44,7 @@ class FakeCosts:
     def row_bytes(self, height: int, width: int) -> int:
         return height * width
 
-    def picture_bytes(self, height: int, width: int, rows: int) -> int:
+    def picture_bytes(self, height: int, width: int, rows: int, *, whole: bool = False) -> int:  # noqa: ARG002
         return rows * height * width
 
 

@@ -78,6 +78,12 @@ def test_the_size_that_is_named_fits_where_larger_ones_that_are_tiled_do_too() -
     assert too_large(recipe(width=1088, height=1088), FIRST, memory, (512, 512)) is None
 
 
+def test_a_picture_whose_edges_tile_is_decoded_whole_and_needs_the_more() -> None:
+    refused = too_large(recipe(width=1088, height=1088, tiling=True), FIRST, 1024 * MIB, (512, 512))
+    assert refused is not None
+    assert "at most about 704 x 704 fits" in refused.message
+
+
 def test_an_enlarged_picture_fits_only_if_it_does_before_it_is() -> None:
     refused = too_large(recipe(width=1024, height=1024, hires={"scale": 1.1}), FIRST, 1024 * MIB, (512, 512))
     assert refused is not None

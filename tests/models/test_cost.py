@@ -38,6 +38,7 @@ def test_no_more_is_held_than_two_rows_and_a_decoder_of_published_sizes() -> Non
 
 def test_large_pictures_are_decoded_in_tiles_and_so_hold_little_more() -> None:
     assert SD1.decode_bytes(256, 256) < 1.5 * SD1.decode_bytes(128, 128)
+    assert SD1.decode_bytes(256, 256, whole=True) == 4 * SD1.decode_bytes(128, 128, whole=True)
 
 
 def test_a_picture_needs_what_its_greediest_part_needs() -> None:
