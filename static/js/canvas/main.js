@@ -134,18 +134,19 @@ async function generate() {
   panel.busy = false;
 }
 
-let isDeciding = false;
+const underWay = new Set(); // jobs of candidates of which something is becoming
 
-/** Let one thing become of the candidates at a time: what is chosen is another one when that is done. */
+/** Let one thing become of a candidate: until that is done it may still be the one that is chosen. */
 async function decide(what) {
   const { chosen } = staging;
-  if (isDeciding) return;
-  isDeciding = true;
+  const about = what === "keep" ? "all" : chosen?.job;
+  if (!about || underWay.has(about)) return;
+  underWay.add(about);
   if (what === "accept" && chosen?.image) await attempt(() => session.accept(chosen.image.id), "Accepted. It is the picture now.");
   if (what === "discard" && chosen) await attempt(() => session.discard(chosen), "Discarded.");
   if (what === "retry" && chosen) await attempt(() => session.retry(chosen), "It is being made again.");
   if (what === "keep") await attempt(() => session.keep(null), "All candidates are kept in the gallery.");
-  isDeciding = false;
+  underWay.delete(about);
 }
 
 const MASK_ACTS = { invert: (mask) => mask.invert(), fill: (mask) => mask.fill(), clear: (mask) => mask.clear() };
