@@ -60,6 +60,21 @@ def test_a_key_that_is_held_and_a_button_that_was_clicked_act_once(easel: Page) 
     page.unroute_all()
 
 
+def test_the_next_candidate_need_not_wait_for_the_last_to_go(easel: Page) -> None:
+    page = easel
+    begin(page)
+    held: list[Route] = []
+    page.route("**/api/images/*", lambda route: held.append(route))
+    generate(page, "2")
+    page.get_by_role("button", name="Discard").click()
+    soon(page, "[data-strip-words]", "^Candidate 1 of 1$")
+    page.get_by_role("button", name="Accept").click()
+    expect(page.locator("[data-strip-root]")).to_be_hidden()
+    assert [route.request.method for route in held] == ["DELETE"]
+    held[0].continue_()
+    page.unroute_all()
+
+
 def test_a_tool_is_not_changed_in_the_middle_of_a_stroke(easel: Page) -> None:
     page, canvas_id = easel, begin(easel)
     start_at, end_at = on_screen(page, (60, 60), (120, 60))
