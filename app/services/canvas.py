@@ -205,7 +205,7 @@ def _add(store: Store, tx: Connection, owner: str, image_id: str) -> Row[Any]:
     image = images.one(tx, owner, image_id)
     if image is None:
         raise NotFound("There is no such image.")
-    if max(image.width, image.height) > MAX_SIDE:
+    if not read.image_view(image).fits_canvas:
         message = f"It is {image.width} x {image.height}; a canvas holds pictures of up to {MAX_SIDE} pixels a side."
         raise InvalidInput([{"field": "image_id", "message": message}])
     limit = store.settings.max_canvases

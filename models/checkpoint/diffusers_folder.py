@@ -45,6 +45,7 @@ class DiffusersFolder(Layout):
     """See `Layout`. What a `config.json` leaves out has the value that diffusers gave it when there was no such key."""
 
     places: ClassVar[Mapping[Part, str]] = {part: f"{part}/config.json" for part in PARTS}
+    scheduler_place: ClassVar[str] = "scheduler/scheduler_config.json"
     fitting = "the config.json beside it ({problems}); take both from one checkpoint"
 
     def __init__(self, path: Path) -> None:

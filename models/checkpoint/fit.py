@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
-from pathlib import Path
 
 from models.checkpoint import wanted
 from models.checkpoint.headers import MAX_TENSORS, CheckpointError, Slot
@@ -58,14 +57,9 @@ def _wanted(files: Layout, part: Part) -> wanted.Wanted:
             return (wanted.open_clip if is_open_clip else wanted.clip)(files.text_encoder)
 
 
-def scheduler_place(files: Layout) -> Path:
-    """What says how the noise is scheduled, for messages."""
-    return files.path if isinstance(files, SingleFile) else files.path / "scheduler/scheduler_config.json"
-
-
 def _check_betas(files: Layout) -> None:
     """Raise `CheckpointError` for betas that leave nothing of a picture, or more than there was, after one step."""
-    place = scheduler_place(files)
+    place = f"{files.path}: {files.scheduler_place}"
     for key in ("beta_start", "beta_end"):
         value = files.scheduler.get(key, 0.01)
         if type(value) not in (int, float) or not 0 < value < 1:

@@ -33,6 +33,7 @@ class Layout(ABC):
     """A checkpoint on disk. `prediction_type` is None where nothing says it, so that only a trial can tell."""
 
     places: ClassVar[Mapping[Part, str]]  # what says how each network is shaped, for messages
+    scheduler_place: ClassVar[str]  # and how the noise is scheduled
     fitting: ClassVar[str]  # what its tensors must fit, for a message about their {problems}
     path: Path
 

@@ -9,7 +9,7 @@ import torch
 
 from models.bundle import Bundle
 from models.checkpoint.facts import CheckpointError, CheckpointFacts, inspect, layout_of
-from models.checkpoint.fit import check, scheduler_place
+from models.checkpoint.fit import check
 from models.checkpoint.headers import fingerprint, told
 from models.checkpoint.layout import Layout
 from models.checkpoint.probe import probe
@@ -67,4 +67,4 @@ def schedule_of(files: Layout, prediction_type: str | None = None) -> Schedule:
     try:
         return Schedule.from_config({**files.scheduler, **({"prediction_type": kind} if kind else {})})
     except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{scheduler_place(files)}: {error}") from error
+        raise CheckpointError(f"{files.path}: {files.scheduler_place}: {error}") from error

