@@ -23,6 +23,7 @@ from models.compiled import Compiled
 from models.config import BundleConfig, VAEConfig
 from models.cost import Costs
 from models.emphasis import weigh
+from models.image_tower import ImageTower
 from models.packed import is_small, kept
 from models.remembered import Recent, Remembered
 from models.schedule import Schedule
@@ -65,6 +66,7 @@ class Bundle:
     vocabulary: Mapping[str, Sequence[str]] = field(default_factory=dict)
     exact_rows: int = 0
     compiled: Compiled | None = None
+    image_tower: ImageTower | None = None
 
     @torch.inference_mode()
     def answer(self, calls: Sequence[Call]) -> list[Tensor]:
@@ -113,6 +115,17 @@ class Bundle:
     def unknown_words(self, prompt: str) -> list[str]:
         """List the words of a prompt that this checkpoint's vocabulary lacks."""
         return self.text.tokenizer.unknown_words(prompt)
+
+    @torch.inference_mode()
+    def match(self, prompt: str, pixels: Tensor) -> float | None:
+        """How probably pixels (1, 3, H, W) in -1..1 show what the prompt asks for, 0..1.
+
+        None without an image tower, and for a prompt without words. Emphasis and clip skip do not count.
+        """
+        if self.image_tower is None or not prompt.strip():
+            return None
+        chunks = self.text.tokenizer.chunks(prompt)
+        return self.image_tower.match(pixels, torch.cat([self._states((chunk.ids, 1)) for chunk in chunks]))
 
     def _encode(self, prompt: str, clip_skip: int) -> Tensor:
         chunks = self.text.tokenizer.chunks(prompt)

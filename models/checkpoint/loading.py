@@ -11,6 +11,7 @@ from models.bundle import Bundle
 from models.checkpoint.facts import CheckpointError, CheckpointFacts, inspect, layout_of
 from models.checkpoint.fit import check
 from models.checkpoint.headers import fingerprint, told
+from models.checkpoint.image_tower import image_tower_of
 from models.checkpoint.layout import Layout
 from models.checkpoint.probe import probe
 from models.checkpoint.tokenizers import tokenizer_of
@@ -58,6 +59,7 @@ def _loaded(files: Layout, device: torch.device, dtype: torch.dtype) -> Bundle:
         preview_factors=files.card.preview.model_dump() if files.card.preview else None,
         examples=files.card.examples,
         vocabulary=files.card.words,
+        image_tower=image_tower_of(files.path, config.context_width),
     )
 
 

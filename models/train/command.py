@@ -9,6 +9,7 @@ pairs        render and encode what the U-Net is trained on
 diffusion    train the U-Net and the text encoder
 polish       train the decoder on what the U-Net draws (one of components is fitted to it)
 export       write the checkpoint folder
+tower        train the image tower of that folder, which compares pictures with prompts
 sheet        draw the example prompts and held-out ones with a checkpoint folder
 curves       draw the losses over the steps
 """
@@ -40,6 +41,7 @@ STAGES = (
     "diffusion",
     "polish",
     "export",
+    "tower",
     "sheet",
     "curves",
 )
@@ -79,6 +81,8 @@ def _carry_out(options: argparse.Namespace, training: Training) -> int:
             _world(options.folder, training.design)
         case "export":
             export_folder(options.folder, training.design, options.checkpoint)
+        case "tower":
+            training.tower(options.checkpoint)
         case "sheet":
             _sheets(options.folder, training.design, options.checkpoint)
         case stage:

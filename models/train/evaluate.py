@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,7 +25,9 @@ from PIL import Image
 from ..bundle import Bundle
 from ..checkpoint.loading import load
 from . import judge, texture
+from .best import OF, best_of
 from .gallery import draw, recipes_of
+from .negatives import negatives, table
 from .pictures import HELD_OUT, IMAGE_SIZE, picture_of, scene_of, to_picture, to_pixels
 from .probe import STICKER_PARTS
 from .scene import WORLDS, Scene, World
@@ -88,6 +90,9 @@ def main(argv: list[str] | None = None) -> int:
         few = scenes[: options.prompts // 2]
         for title, rows in series().items():
             figures[title] = _series(bundle, reader, few, rows, folder / f"{title}.png")
+        if bundle.image_tower is not None:
+            figures["best"] = _best(bundle, reader, few)
+        figures["negatives"] = negatives(partial(_drawn, bundle), reader, len(few))
     (folder / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(report(figures))
     return 0
@@ -98,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", type=Path, default=EMBEDDED, help="folder (default: the embedded model)")
     parser.add_argument("--folder", type=Path, default=Path("build/evaluate"), help="for the results")
     parser.add_argument("--prompts", type=int, default=128, help="how many pictures (default: %(default)s)")
-    parser.add_argument("--short", action="store_true", help="leave out the series over steps and guidance")
+    parser.add_argument(
+        "--short", action="store_true", help="leave out the series over steps and guidance, and negative prompts"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that render")
     return parser
 
@@ -128,6 +135,25 @@ def _said(number: int, scene: Scene) -> str:
 def _pictures(bundle: Bundle, scenes: Sequence[Scene], **options: object) -> list[NDArray[np.uint8]]:
     prompts = [_said(number, scene) for number, scene in enumerate(scenes)]
     return draw(bundle, recipes_of(bundle, prompts, **options), " ".join(map(str, options.values())) or "defaults")
+
+
+def _best(bundle: Bundle, reader: judge.Judge, scenes: Sequence[Scene]) -> dict[str, float]:
+    """Let the image tower choose among several pictures of each scene."""
+
+    def drawn(prompts: Sequence[str], seed: int) -> list[NDArray[np.uint8]]:
+        recipes = recipes_of(bundle, prompts)
+        moved = [recipe.model_copy(update={"seed": recipe.seed + seed}) for recipe in recipes]
+        return draw(bundle, moved, f"seeds from {seed}")
+
+    def is_right(pictures: Sequence[NDArray[np.uint8]]) -> list[bool]:
+        return [score(reader, [picture], [scene]).all == 1 for picture, scene in zip(pictures, scenes, strict=True)]
+
+    return best_of(bundle, [_said(i, scene) for i, scene in enumerate(scenes)], drawn, is_right)
+
+
+def _drawn(bundle: Bundle, prompts: Sequence[str], negative: str) -> list[NDArray[np.uint8]]:
+    recipes = recipes_of(bundle, prompts, negative_prompt=negative)
+    return draw(bundle, recipes, f"without {negative}" if negative else "no negative prompt")
 
 
 def score(reader: judge.Judge, pictures: Sequence[NDArray[np.uint8]], scenes: Sequence[Scene]) -> Score:
@@ -256,4 +282,12 @@ def report(figures: dict[str, Any]) -> str:
                 f"| {np.mean(row['texture']):.0f} |"
                 for row in rows
             ]
+    if best := figures.get("best"):
+        lines += [
+            "",
+            f"all at once: any one {best['any one']:.0%}, the first of {OF} by match {best['chosen']:.0%}, one ",
+        ]
+        lines[-1] += f"of {OF} {best['there']:.0%}"
+    if "negatives" in figures:
+        lines += ["", *table(figures["negatives"])]
     return "\n".join(lines)

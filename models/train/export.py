@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..checkpoint import image_tower
 from ..vae import VAE
 from . import decoder
 from .design import SCHEDULER, Design
@@ -98,12 +100,16 @@ def export(run: Run, vae: VAE, target: Path) -> None:
 
 def _text(target: Path, networks: Networks, words: Words) -> None:
     """Write the text encoder, with empty rows for what only other programs' tokenizers can ask for."""
+    file = target / "text_encoder" / "model.safetensors"
+    before = file.read_bytes() if file.exists() else b""
     config = networks.text_encoder.config.to_dict() | {"architectures": ["CLIPTextModel"], "vocab_size": words.rows}
     state = networks.text_encoder.state_dict()
     name = next(key for key in state if key.endswith("token_embedding.weight"))
     state[name] = F.pad(state[name], (0, 0, 0, words.rows - len(state[name])))
     _weights(target / "text_encoder", "model", state, config)
     words.save(target / "tokenizer")
+    if file.read_bytes() != before:
+        shutil.rmtree(target / image_tower.FOLDER, ignore_errors=True)  # it was trained for the other text encoder
 
 
 def _weights(folder: Path, name: str, state: dict[str, Tensor], config: dict[str, Any]) -> None:

@@ -166,11 +166,16 @@ def _varied(
         for name in ("thing_at", "luminary_at"):
             known = labels[name] != IGNORED
             labels[name] = torch.where(known, swapped[labels[name].clamp_min(0)], labels[name])
+    return softened(x, rng), labels
+
+
+def softened(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Give pictures (B, 3, H, W) blur and noise of random strength, and another contrast."""
     if rng.random() < 0.6:
         kernel = _gaussian(rng.uniform(0.3, 1.4))
         x = F.conv2d(x, kernel.expand(3, 1, -1, -1), padding=kernel.shape[-1] // 2, groups=3)
     x = x + torch.from_numpy(rng.standard_normal(x.shape, dtype=np.float32)) * rng.uniform(0, 0.06)
-    return x * rng.uniform(0.92, 1.08) + rng.uniform(-0.05, 0.05), labels
+    return x * rng.uniform(0.92, 1.08) + rng.uniform(-0.05, 0.05)
 
 
 def _gaussian(deviation: float) -> Tensor:

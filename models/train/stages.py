@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..checkpoint.image_tower import FOLDER
 from ..config import VAEConfig
-from . import decoder
+from . import decoder, tower
 from . import pairs as drawn
 from .autoencoder import Autoencoding
 from .curves import curves
@@ -40,6 +41,7 @@ class Budget:
     pictures: int  # for the autoencoder
     polished: int  # of them, drawn by the U-Net for the decoder
     chunks: int  # of pairs for the U-Net
+    compared: int  # pairs for the image tower
     batch: int
     autoencoder_batch: int
     steps: int = 0
@@ -48,8 +50,12 @@ class Budget:
     is_compiled: bool = False
 
 
-CPU_BUDGET = Budget(minutes=120, pictures=4000, polished=2000, chunks=40, batch=16, autoencoder_batch=4)
-GPU_BUDGET = Budget(minutes=25, pictures=30_000, polished=10_000, chunks=120, batch=512, autoencoder_batch=64)
+CPU_BUDGET = Budget(
+    minutes=120, pictures=4000, polished=2000, chunks=40, compared=10_000, batch=16, autoencoder_batch=4
+)
+GPU_BUDGET = Budget(
+    minutes=25, pictures=30_000, polished=10_000, chunks=120, compared=20_000, batch=512, autoencoder_batch=64
+)
 SHARES = {"autoencoder": 0.22, "decoder": 0.06, "diffusion": 0.64, "polish": 0.08}
 
 
@@ -78,9 +84,25 @@ class Training:
         run = self._run()
         if (self.folder / "vae.safetensors").exists() and run.step > 0:
             export_folder(self.folder, self.design, checkpoint)  # of an unfinished run too, to look at
-        if self.design.patch > 1:
-            return run.is_over and self._is_refitted(run)
-        return run.is_over and self._decoding("polish").is_over
+        if not (run.is_over and self._is_polished(run)):
+            return False
+        if not (checkpoint / FOLDER).exists():
+            if self.deadline is not None and time.monotonic() >= self.deadline:
+                return False
+            self.tower(checkpoint)
+        return True
+
+    def _is_polished(self, run: Run) -> bool:
+        return self._is_refitted(run) if self.design.patch > 1 else self._decoding("polish").is_over
+
+    def tower(self, checkpoint: Path) -> None:
+        """Train the image tower of an exported checkpoint."""
+        pairs = self.budget.compared
+        if self.budget.steps:
+            pairs, passes = min(pairs, self.budget.steps * tower.BATCH), 1
+        else:
+            passes = tower.PASSES
+        tower.train(checkpoint, self.design, pairs=pairs, passes=passes, workers=self.workers, device=self.device)
 
     def autoencoder(self) -> None:
         """Build the folded autoencoder from principal components, or train one that does not fold."""

@@ -31,7 +31,7 @@ from models.train.stages import Budget, Training
 from models.train.words import Words
 from models.vae import VAE
 
-BUDGET = Budget(minutes=0, pictures=8, polished=4, chunks=1, batch=4, autoencoder_batch=2, steps=2)
+BUDGET = Budget(minutes=0, pictures=8, polished=4, chunks=1, compared=8, batch=4, autoencoder_batch=2, steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,7 @@ def test_the_whole_training_ends_in_a_checkpoint_that_loads(trained: tuple[Train
 
     assert bundle.config.latent_channels == 8
     assert bundle.unknown_words("a castle in the rain as a woodcut") == []
+    assert 0 < (bundle.match("a castle in the rain", torch.zeros(1, 3, 64, 64)) or 0) < 1
     assert {path.name for path in training.folder.iterdir()} >= {
         "curves.png", "diffusion.jsonl", "autoencoder.jsonl", "polish.jsonl"
     }  # fmt: skip

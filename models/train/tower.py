@@ -1,0 +1,162 @@
+"""Train the image tower of a checkpoint: rendered pictures against captions, with the text encoder as it is.
+
+Of each two scenes that differ in one part either picture is told from the other's caption, which is what counts when
+one of several pictures of a prompt is to be chosen; captions of other scenes tell it about everything else. It sees
+renders only, as the judge does, blurred and with noise, since generated pictures are softer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from ..checkpoint.facts import TEXT_WEIGHTS
+from ..checkpoint.image_tower import FOLDER, WEIGHTS
+from ..image_tower import ImageTower, ImageTowerConfig
+from . import pairs as drawn
+from .design import Design
+from .judge import softened
+from .pictures import to_pixels
+from .processes import in_processes
+from .render import SQUARE, TALL, WIDE, Shape
+from .words import Words, text_model
+
+PAIRS, PASSES, BATCH = 12_000, 8, 48
+RATE = 1.5e-3
+FIRST = 40_000_000  # of the pairs' numbers, beyond those of the U-Net
+SHAPES: tuple[Shape, ...] = (*(4 * (SQUARE,)), WIDE, TALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Pairs of scenes that differ in one part: `pictures` (N, 2, 3, S, S) uint8, `states` (N, K, 2, D) float16 of their
+    captions in K wordings, and `differ` (N, K), whether a wording tells the two apart."""
+
+    pictures: Tensor
+    states: Tensor
+    differ: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+@torch.no_grad()
+def material(checkpoint: Path, design: Design, first: int, pairs: int, workers: int, side: int) -> Material:
+    """Draw `pairs` pairs from number `first` on and encode their captions with the text encoder of a checkpoint."""
+    encoder = text_encoder(checkpoint, design)
+    starts = range(first, first + pairs, drawn.PART)
+    jobs = [(design.name, start, SHAPES[i % len(SHAPES)]) for i, start in enumerate(starts)]
+    pictures, states, differ = [], [], []
+    for shown, tokens, _ in in_processes(drawn.draw_part, jobs, workers, "pairs"):
+        rows = torch.from_numpy(tokens.astype(np.int64))
+        mean: Tensor = encoder(input_ids=rows.flatten(0, 2)).last_hidden_state.mean(1)
+        pictures.append(_smaller(shown, side))
+        states.append(mean.half().reshape(*rows.shape[:3], -1))
+        differ.append((rows[:, :, 0] != rows[:, :, 1]).any(2))
+    return Material(torch.cat(pictures), torch.cat(states), torch.cat(differ))
+
+
+def text_encoder(checkpoint: Path, design: Design) -> torch.nn.Module:
+    """Return the text encoder of an exported checkpoint over the compact vocabulary, float32."""
+    words = Words.of_grammar(design)
+    model: torch.nn.Module = text_model(design, words)
+    state = {name: tensor.float() for name, tensor in load_file(checkpoint / TEXT_WEIGHTS).items()}
+    table = next(name for name in state if name.endswith("token_embedding.weight"))
+    state[table] = state[table][: len(words.vocabulary.ids)]
+    model.load_state_dict(state)
+    return model.train(False).requires_grad_(False)
+
+
+def _smaller(pictures: NDArray[np.uint8], side: int) -> Tensor:
+    """Pictures (n, 2, H, W, 3) as (n, 2, 3, side, side), uint8."""
+    pixels = F.interpolate(to_pixels(pictures.reshape(-1, *pictures.shape[2:])), size=(side, side), mode="area")
+    return ((pixels + 1) * 127.5).round().byte().reshape(*pictures.shape[:2], 3, side, side)
+
+
+def train(
+    checkpoint: Path,
+    design: Design,
+    *,
+    pairs: int = PAIRS,
+    passes: int = PASSES,
+    workers: int = 1,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+) -> ImageTower:
+    """Return a new image tower for the text encoder of a checkpoint, on the CPU, and write it there."""
+    torch.manual_seed(seed)
+    tower = ImageTower(ImageTowerConfig(design.text["hidden_size"])).to(device)
+    known = material(checkpoint, design, FIRST, pairs, workers, tower.config.side)
+    rng = np.random.default_rng(seed)
+    batch = min(BATCH, len(known))
+    steps = passes * (len(known) // batch)
+    optimizer = torch.optim.AdamW(tower.parameters(), RATE, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps + 1)
+    tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for step in tqdm(range(steps), "image tower"):
+        if step % (steps // passes) == 0:
+            order = torch.split(torch.from_numpy(rng.permutation(len(known))), batch)
+        found = loss(tower, known, order[step % (steps // passes)], rng)
+        optimizer.zero_grad(set_to_none=True)
+        found.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    save(tower.cpu().train(False), checkpoint / FOLDER)
+    return tower
+
+
+def loss(tower: ImageTower, known: Material, chosen: Tensor, rng: np.random.Generator) -> Tensor:
+    """The sigmoid loss: each picture's own caption, its twin's where the wording tells them apart, and all others.
+
+    The three weigh the same, so that a probability of a half lies between a picture and its twin.
+    """
+    device = tower.bias.device
+    pixels = softened(known.pictures[chosen].flatten(0, 1).float() / 127.5 - 1, rng).to(device)
+    wording = torch.from_numpy(rng.integers(known.states.shape[1], size=len(chosen)))
+    states = known.states[chosen, wording].float().flatten(0, 1).to(device)
+    logits = tower.logits(
+        tower.of_pictures(pixels.contiguous(memory_format=torch.channels_last)), tower.of_prompts(states)
+    )
+    own, places = logits.diagonal(), torch.arange(len(logits), device=device)
+    twins = logits[places, places ^ 1]
+    apart = known.differ[chosen, wording].repeat_interleave(2).to(device)
+    others = torch.ones_like(logits, dtype=torch.bool)
+    others[places, places] = others[places, places ^ 1] = False
+    parts = (F.softplus(-own), F.softplus(twins[apart]), F.softplus(logits[others]))
+    return torch.stack([part.sum() / max(1, part.numel()) for part in parts]).sum()
+
+
+@torch.no_grad()
+def accuracy(tower: ImageTower, known: Material) -> float:
+    """Return how often a picture is nearer to its own caption than to its twin's, where the wording differs."""
+    right = []
+    for chosen in torch.split(torch.arange(len(known)), BATCH):
+        pictures = tower.of_pictures(known.pictures[chosen].flatten(0, 1).float() / 127.5 - 1)
+        prompts = tower.of_prompts(known.states[chosen].float().flatten(0, 2))
+        alike = torch.einsum(
+            "npe,nkce->nkpc",
+            pictures.reshape(len(chosen), 2, -1),
+            prompts.reshape(*known.states[chosen].shape[:3], -1),
+        )
+        wins = torch.stack([alike[..., i, i] > alike[..., i, 1 - i] for i in (0, 1)], dim=-1)
+        right.append(wins[known.differ[chosen]].float().flatten())
+    return float(torch.cat(right).mean())
+
+
+def save(tower: ImageTower, folder: Path) -> None:
+    """Write weights (float16) and configuration."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(tower.config.to_dict(), indent=2) + "\n")
+    tensors = {name: tensor.half().contiguous() for name, tensor in tower.state_dict().items()}
+    temporary = folder / "model.tmp"
+    save_file(tensors, temporary, metadata={"format": "pt"})
+    temporary.replace(folder / WEIGHTS)
