@@ -60,9 +60,14 @@ def main(argv: list[str]) -> int:
     try:
         facts = catalogue.get(recipes[0].checkpoint)
         bundle = _load(settings, facts)
+        matches: dict[float, Path] = {}
         for recipe, target in zip(recipes, targets, strict=True):
-            target.write_bytes(_png(recipe, bundle, sources, sha256=facts.sha256, is_quiet=arguments.quiet))
-            print(f"{target}  seed {recipe.seed}")
+            png, match = _made(recipe, bundle, sources, sha256=facts.sha256, is_quiet=arguments.quiet)
+            target.write_bytes(png)
+            print(f"{target}  seed {recipe.seed}" + ("" if match is None else f"  match {match:.0%}"))
+            matches.setdefault(match or 0.0, target)
+        if len(recipes) > 1 and max(matches) > 0:
+            print(f"best match: {matches[max(matches)]}")
     except (CheckpointError, ServiceError, OSError, ValueError, RuntimeError, ArithmeticError) as error:
         print(f"python3 -m app generate: {error}", file=sys.stderr)
         return 1
@@ -168,7 +173,10 @@ def _load(settings: Settings, facts: CheckpointFacts) -> Bundle:
     return replace(bundle, name=facts.name, exact_rows=settings.batch_rows_exact)
 
 
-def _png(recipe: Recipe, bundle: Bundle, sources: Sources | None, *, sha256: str | None, is_quiet: bool) -> bytes:
+def _made(
+    recipe: Recipe, bundle: Bundle, sources: Sources | None, *, sha256: str | None, is_quiet: bool
+) -> tuple[bytes, float | None]:
+    """Make a picture. Returns the PNG, and how probably it shows its prompt, 0..1, where the checkpoint can tell."""
     from app.engine.environment import environment
     from app.metadata.png import encode_png, term_of_edit
     from app.metadata.xmp import TRAINED
@@ -184,7 +192,8 @@ def _png(recipe: Recipe, bundle: Bundle, sources: Sources | None, *, sha256: str
         bar.update(bar.total - bar.n)
     height, width = pixels.shape[-2:]
     about = environment(bundle) | ({"model_sha256": sha256} if sha256 else {})
-    return encode_png(to_rgb_bytes(pixels), width, height, recipe, about, term)
+    png = encode_png(to_rgb_bytes(pixels), width, height, recipe, about, term)
+    return png, bundle.match(recipe.prompt, pixels)
 
 
 def _show(bar: Any, call: Predict) -> None:

@@ -238,7 +238,8 @@ class Engine:
     def _finish(self, task: Task, pixels: Tensor) -> None:
         assert task.bundle is not None
         if bool(torch.isfinite(pixels).all()):
-            self._end(task, Finished(pixels, task.bundle, compiled=task.compiled))
+            match = task.bundle.match(task.recipe.prompt, pixels)
+            self._end(task, Finished(pixels, task.bundle, compiled=task.compiled, match=match))
             return
         message = "The picture came out as values that are no numbers; try another size, seed or number format."
         self._end(task, Failed("numerical", message))

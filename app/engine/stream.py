@@ -131,4 +131,5 @@ def _image(event: Finished) -> Line:
         "rgb": base64.b64encode(rgb).decode(),
         "pixel_sha256": pixel_sha256(rgb, width, height),
         "environment": environment(event.bundle, event.compiled),
+        "match": None if event.match is None else round(event.match, 3),
     }

@@ -41,11 +41,12 @@ class Progress:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Finished:
-    """The picture: pixels (1, 3, H, W), -1..1, all finite."""
+    """The picture: pixels (1, 3, H, W), -1..1, all finite; `match` is how probably it shows its prompt, 0..1."""
 
     pixels: Tensor
     bundle: Bundle
     compiled: Compiled = "no"
+    match: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from app.services import edit, read
 from app.services.catalogue import Catalogue
 from app.services.edit import Sources
 from app.services.errors import Conflict, DiskFull, InvalidInput, NotFound, ServiceError, TooMany
+from app.services.ranking import best_first, is_ranked
 from app.services.request import JobRequest
 from app.services.views import EventView, GroupView, JobView
 from app.storage import events, jobs
@@ -25,6 +26,7 @@ __all__ = [
     "JobRequest",
     "cancel",
     "clear_finished",
+    "completes_ranking",
     "dismiss",
     "events_after",
     "job_view",
@@ -135,9 +137,17 @@ def job_view(store: Store, owner: str, job_id: str) -> JobView:
 
 
 def recent_jobs(store: Store, owner: str, limit: int = 50) -> list[JobView]:
-    """The owner's jobs that have not been dismissed, newest first."""
+    """The owner's jobs that have not been dismissed, the newest requests first, of each the best picture first."""
     with store.read() as tx:
-        return read.job_views(tx, jobs.recent(tx, owner, limit))
+        return best_first(read.job_views(tx, jobs.recent(tx, owner, limit)))
+
+
+def completes_ranking(store: Store, owner: str, job_ids: Iterable[str]) -> bool:
+    """Whether one of these jobs is the last of a request whose pictures now stand best first."""
+    with store.read() as tx:
+        groups = {row.group_id for job_id in job_ids if (row := jobs.one(tx, owner, job_id)) is not None}
+        members = [jobs.of_group(tx, owner, group) for group in groups]
+        return any(is_ranked(read.job_views(tx, rows)) for rows in members if len(rows) > 1)
 
 
 def cancel(store: Store, owner: str, job_id: str) -> JobView:

@@ -40,7 +40,7 @@ def publish(store: Store, lease: Lease, event: Mapping[str, Any]) -> str:
         job_id=lease.job_id,
         owner=lease.owner,
         recipe=lease.recipe,
-        environment=event["environment"],
+        environment=event["environment"] | ({} if event.get("match") is None else {"match": event["match"]}),
         sha256=sha256,
         pixel_sha256=event["pixel_sha256"],
         width=width,

@@ -34,18 +34,21 @@ def image_views(tx: Connection, rows: Sequence[Row[Any]]) -> list[ImageView]:
 
 def image_view(row: Row[Any], links: Sequence[Row[Any]] = (), children: Sequence[Row[Any]] = ()) -> ImageView:
     """The view of one row of `images` with its rows of `shares` and those of the images that were made from it."""
+    environment = json.loads(row.environment)
+    match = environment.pop("match", None)
     return ImageView(
         id=row.id,
         width=row.width,
         height=row.height,
         pixel_sha256=row.pixel_sha256,
         recipe=Recipe.from_json(row.recipe) if row.recipe else None,
-        environment=json.loads(row.environment),
+        environment=environment,
         created_at=utc(row.created_at),
         shares=tuple(_share(link) for link in links),
         origin=row.origin,
         parent_id=row.parent_id,
         children=tuple(child.id for child in children),
+        match=match,
     )
 
 

@@ -52,7 +52,7 @@ def resolve(store: Store, token: str) -> SharedImage:
     """
     with store.read() as tx:
         row = _shared(tx, token)
-        image = replace(read.image_view(row), id="", environment={}, parent_id=None)
+        image = replace(read.image_view(row), id="", environment={}, match=None, parent_id=None)
     if image.recipe is None:
         return SharedImage(image, alt=ALT_OF_UPLOAD)
     if row.show_recipe:

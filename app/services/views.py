@@ -27,7 +27,8 @@ class ShareView:
 class ImageView:
     """A finished image. `recipe` is None for an upload and where a share link hides it.
 
-    `parent_id` is the image that it was made from, `children` are those that were made from it.
+    `parent_id` is the image that it was made from, `children` are those that were made from it. `match` is how probably
+    it shows its prompt, 0..1, where its checkpoint can tell.
     """
 
     id: str
@@ -41,6 +42,7 @@ class ImageView:
     origin: Origin = "generated"
     parent_id: str | None = None
     children: tuple[str, ...] = ()
+    match: float | None = None
 
     @property
     def fits_canvas(self) -> bool:

@@ -9,8 +9,8 @@ jobs of an owner.
   its own target; since nothing else is left, the connecting element itself is not touched. A target that is not on the
   page is skipped in silence. A named event would only be dispatched as a DOM event; we send one, `bye`, before the
   server goes away.
-- One message carries one card, as `partial("job-ID", render_job_card(...))`. When jobs come or go it carries the list
-  instead, `partial("jobs", render_jobs(...))`.
+- One message carries one card, as `partial("job-ID", render_job_card(...))`. When jobs come or go, or those of one
+  request are ranked (`ranking.py`), it carries the list instead, `partial("jobs", render_jobs(...))`.
 - `after` is `generate.last_event_id`, read before the jobs that the page shows, so that nothing falls in between.
   hx-sse remembers the id of each message and sends it as `Last-Event-ID` when it reconnects, which wins over `after`.
   Without either, or with an id that is no longer kept, the first message is the whole list.
@@ -57,6 +57,7 @@ FIRST_SECONDS = 0.005  # of gathering, where nothing has happened lately; it dou
 GOODBYE_SECONDS = 3.0
 KEEP_ALIVE_SECONDS = 15
 LIST_KINDS = frozenset({"queued", "dismissed", "snapshot"})
+END_KINDS = frozenset({"done", "failed", "cancelled"})
 LOOK_SECONDS = 2.0  # another process may have written without our signal
 NOWHERE = -1
 RETRY_MS = 1000
@@ -102,6 +103,9 @@ class PageReader:
         is_behind = len(events) == BATCH
         self._last = generate.last_event_id(self._store, self._owner) if is_behind else events[-1].id
         if is_behind or any(event.kind in LIST_KINDS for event in events):
+            return [self._list()]
+        ended = {event.job for event in events if event.job and event.kind in END_KINDS}
+        if ended and generate.completes_ranking(self._store, self._owner, ended):
             return [self._list()]
         latest = {event.job: event.id for event in events if event.job}
         messages = [self._card(job, event_id) for job, event_id in sorted(latest.items(), key=lambda item: item[1])]

@@ -120,6 +120,11 @@ def code_spans(text: str) -> Markup:
     return Markup("").join(parts)
 
 
+def percent(share: float) -> str:
+    """Write a share, 0..1, in whole percent, as English does."""
+    return f"{share:.0%}"
+
+
 def number(value: float) -> str:
     """Return a number without a useless fraction: 7.5 stays, 3.0 becomes 3."""
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -144,7 +149,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters.update(iso=iso, plain_time=plain_time, number=number, file_size=file_size, code_spans=code_spans)
+    jinja.filters.update(
+        iso=iso, plain_time=plain_time, number=number, percent=percent, file_size=file_size, code_spans=code_spans
+    )
     jinja.globals.update(
         static_url=static_url,
         absolute_url=absolute_url,

@@ -89,13 +89,15 @@ class Group(BaseModel):
 
 
 class JobImage(BaseModel):
-    """A finished image. `pixel_sha256` is of the raw RGB bytes: the same recipe gives the same."""
+    """A finished image. `pixel_sha256` is of the raw RGB bytes: the same recipe gives the same. `match` is how probably
+    it shows its prompt, 0 to 1, as the checkpoint's image tower reads it; null where the checkpoint has none."""
 
     id: str
     url: str
     width: int
     height: int
     pixel_sha256: str
+    match: float | None
 
     @classmethod
     def of(cls, view: ImageView) -> JobImage:
@@ -105,6 +107,7 @@ class JobImage(BaseModel):
             width=view.width,
             height=view.height,
             pixel_sha256=view.pixel_sha256,
+            match=view.match,
         )
 
 
