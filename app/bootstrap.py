@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -38,6 +39,7 @@ REMEDIES = (
         "and Windows are known to have all of them.",
     ),
     (r"Permission denied|Errno 13", f"The folder {VENV} cannot be written by this user."),
+    (r"No module named pip", f"Another program made {VENV}, without pip. Delete that folder, and it is made anew."),
 )
 
 
@@ -116,7 +118,7 @@ def _install(venv: Path, root: Path, extra: str | None) -> None:
         f"Setting up {venv.name}: about a minute when pip has the packages already, else as long as the download takes."
     )
     _make_venv(venv, before)
-    (venv / UNFINISHED).touch()
+    (venv / UNFINISHED).touch()  # in one that was there, too
     (venv / STAMP).unlink(missing_ok=True)
     _pip(_interpreter(venv), ["install", "--no-compile", "-c", str(root / "app" / "constraints.txt"), *wanted])
     stamp = {"python": python_version(), "fingerprint": fingerprint(root), "extras": extras}
@@ -132,10 +134,25 @@ def _make_venv(venv: Path, stamp: dict[str, Any]) -> None:
         return
     if Path(sys.prefix).resolve() == venv.resolve():
         raise SetupError(f"{venv} is incomplete. Run the command with the Python outside it, or delete the folder.")
-    command = [sys.executable, "-m", "venv", *(["--clear"] if venv.exists() else []), str(venv)]
-    made = subprocess.run(command, capture_output=True, text=True)
+    _clear(venv)
+    made = subprocess.run([sys.executable, "-m", "venv", str(venv)], capture_output=True, text=True)
     if made.returncode != 0:
         raise SetupError(_explain_venv(made.stdout + made.stderr))
+
+
+def _clear(venv: Path) -> None:
+    """Leave the folder, which may be a link, with nothing in it but the note that it is unfinished.
+
+    The venv module takes seconds, and its own `--clear` would begin with the note: one that was killed had a Python
+    without pip, which looked as if somebody else had made it.
+    """
+    venv.mkdir(exist_ok=True)
+    (venv / UNFINISHED).touch()
+    for path in venv.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != UNFINISHED:
+            path.unlink()
 
 
 def _explain_venv(output: str) -> str:

@@ -122,6 +122,7 @@ def test_a_killed_installation_is_begun_afresh(root: Path, monkeypatch: pytest.M
 
     def run(command: list[str], **_options: Any) -> subprocess.CompletedProcess[str]:
         commands.append(command)
+        assert [path.name for path in venv.iterdir()] == [bootstrap.UNFINISHED], "it may be killed now, too"
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
@@ -130,8 +131,31 @@ def test_a_killed_installation_is_begun_afresh(root: Path, monkeypatch: pytest.M
     bootstrap._make_venv(venv, {})
     assert commands == [], "an environment that somebody else made is used as it is"
     (venv / bootstrap.UNFINISHED).touch()
+    (venv / "lib64").symlink_to(root / "app")
     bootstrap._make_venv(venv, {})
-    assert "--clear" in commands[0]
+    assert len(commands) == 1
+    assert (root / "app" / "constraints.txt").exists(), "a link is removed, not where it leads"
+
+
+def test_an_environment_that_was_killed_before_it_had_pip_is_made_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv, made = root / ".venv", []
+
+    def run(command: list[str], **_options: Any) -> subprocess.CompletedProcess[str]:
+        made.append(command)
+        bootstrap._interpreter(venv).parent.mkdir(parents=True)
+        bootstrap._interpreter(venv).touch()
+        if len(made) == 1:
+            raise KeyboardInterrupt
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(bootstrap, "_pip", lambda _python, _arguments: None)
+    with pytest.raises(KeyboardInterrupt):
+        bootstrap.ensure(venv=venv, root=root)
+    bootstrap.ensure(venv=venv, root=root)
+    assert len(made) == 2
 
 
 @pytest.mark.parametrize(
@@ -140,6 +164,7 @@ def test_a_killed_installation_is_begun_afresh(root: Path, monkeypatch: pytest.M
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk is full"),
         ("Failed to establish a new connection: [Errno -2] Name or service not known", "online"),
         ("ERROR: No matching distribution found for torch==2.13.0", "no build for this Python"),
+        ("/srv/.venv/bin/python: No module named pip", "Delete that folder"),
     ],
 )
 def test_a_failure_of_pip_says_what_would_help(tmp_path: Path, output: str, remedy: str) -> None:
