@@ -20,9 +20,10 @@ def main(argv: list[str]) -> int:
         needed, found = ".".join(map(str, OLDEST)), ".".join(map(str, sys.version_info[:3]))
         print(f"Mezzotint needs Python {needed} or newer; this is {found}.", file=sys.stderr)
         return 2
-    if os.environ.get("MEZZOTINT_NO_VENV", "") not in ("", "0"):
-        return _command(argv)
-    from app import bootstrap
+    from app import bootstrap, cli
+
+    if os.environ.get("MEZZOTINT_NO_VENV", "") not in ("", "0") or cli.is_answered_at_once(argv):
+        return cli.main(argv)
 
     try:
         python = bootstrap.ensure(EXTRAS.get(argv[0]) if argv else None)
@@ -30,14 +31,8 @@ def main(argv: list[str]) -> int:
         print(f"Mezzotint could not be set up. {error}", file=sys.stderr)
         return 1
     if os.path.samefile(sys.prefix, bootstrap.VENV):
-        return _command(argv)
+        return cli.main(argv)
     return _replace([str(python), "-m", "app", *argv], environment(os.environ, bootstrap.VENV))
-
-
-def _command(argv: list[str]) -> int:
-    from app.cli import main as command
-
-    return command(argv)
 
 
 def environment(given: Mapping[str, str], venv: Path) -> dict[str, str]:

@@ -30,9 +30,14 @@ COMMANDS = {
 }
 
 
+def is_answered_at_once(argv: list[str]) -> bool:
+    """Whether nothing has to be installed for it: the help on all commands, and a command that there is not."""
+    return _is_help(argv) or not (argv[:1] == [] or argv[0].startswith("-") or argv[0] in COMMANDS)
+
+
 def main(argv: list[str]) -> int:
     """Run the command that `argv` begins with, or `serve`. Returns the exit status."""
-    if argv[:1] in (["-h"], ["--help"], ["help"]):
+    if _is_help(argv):
         print(usage())
         return 0
     if not argv or argv[0].startswith("-"):
@@ -43,6 +48,10 @@ def main(argv: list[str]) -> int:
         return 2
     status: int = import_module(COMMANDS[name].module).main(rest)
     return status
+
+
+def _is_help(argv: list[str]) -> bool:
+    return argv[:1] in (["-h"], ["--help"], ["help"])
 
 
 def usage() -> str:

@@ -187,6 +187,16 @@ def test_it_refuses_an_old_python(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "3.11 or newer" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("argv", "status"), [(["--help"], 0), (["help"], 0), (["paint"], 2)])
+def test_help_and_slips_of_the_pen_need_no_installation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argv: list[str], status: int
+) -> None:
+    monkeypatch.delenv("MEZZOTINT_NO_VENV", raising=False)
+    monkeypatch.setattr(bootstrap, "ensure", lambda _extra: pytest.fail("it would install"))
+    assert entry.main(argv) == status
+    assert "usage: python3 -m app" in "".join(capsys.readouterr())
+
+
 def test_byte_code_is_kept_even_where_none_may_be_written_beside_the_modules(tmp_path: Path) -> None:
     given = {"HOME": "/home/me", "PYTHONDONTWRITEBYTECODE": "1"}
     assert entry.environment(given, tmp_path) == {"HOME": "/home/me", "PYTHONPYCACHEPREFIX": str(tmp_path / "bytecode")}
@@ -197,12 +207,12 @@ def test_byte_code_is_kept_even_where_none_may_be_written_beside_the_modules(tmp
 
 def test_without_a_virtual_environment_it_stays_in_its_interpreter() -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "app", "help"],
+        [sys.executable, "-m", "app", "keys", "--help"],
         env={**os.environ, "MEZZOTINT_NO_VENV": "1"},
         cwd=bootstrap.ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert ran.stdout.startswith("usage: python3 -m app")
+    assert ran.stdout.startswith("usage: python3 -m app keys")
     assert ran.stderr == ""
