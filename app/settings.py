@@ -66,8 +66,8 @@ class Settings(BaseSettings):
     concurrency: int = Field(8, ge=1, description="Jobs that the engine works on at the same time.")
 
     @property
-    def database_url(self) -> str:
-        return f"sqlite:///{self.data / 'mezzotint.sqlite3'}"
+    def database(self) -> Path:
+        return self.data / "mezzotint.sqlite3"
 
     @property
     def images(self) -> Path:

@@ -21,7 +21,7 @@ from app.cli.flags import add_settings, settings_of
 from app.places import default_place
 from app.services.catalogue import Catalogue
 from app.settings import Settings
-from app.storage.migrate import FOLDER as MIGRATIONS
+from app.storage.schema import known_schemas
 
 LOW_BYTES = 2 * 2**30
 FULL_BYTES = 2**28
@@ -143,7 +143,7 @@ def _data(settings: Settings) -> Iterator[Finding]:
 
 
 def _database(settings: Settings) -> Iterator[Finding]:
-    path = settings.data / "mezzotint.sqlite3"
+    path = settings.database
     if not path.exists():
         yield Finding("database", "ok", "none yet (made at the first start)")
         return
@@ -159,7 +159,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _schema(database: sqlite3.Connection) -> Finding:
-    known = sorted(path.stem for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    known = known_schemas()
     version = database.execute("SELECT version_num FROM alembic_version").fetchone()[0]
     if version in known:
         rest = "" if version == known[-1] else f" (the next start brings it to {known[-1]})"

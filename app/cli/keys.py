@@ -7,6 +7,7 @@ import sys
 from contextlib import closing
 
 from app.cli.flags import add_settings, settings_of
+from app.cli.folder import require_folder
 from app.services import keys
 from app.services.errors import ServiceError
 from app.services.store import Store
@@ -24,7 +25,9 @@ def main(argv: list[str]) -> int:
     for action in (create, listing, revoke):
         add_settings(action, ("data",))
     arguments = parser.parse_args(argv)
-    with closing(Store(settings_of(parser, arguments))) as store:
+    settings = settings_of(parser, arguments)
+    require_folder(parser, settings)
+    with closing(Store(settings)) as store:
         try:
             _run(store, arguments)
         except ServiceError as error:

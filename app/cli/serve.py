@@ -12,6 +12,7 @@ import sys
 from types import ModuleType
 
 from app.cli.flags import add_settings, settings_of
+from app.cli.folder import require_folder
 from app.collector import settled
 from app.engine.child import start_engine
 from app.exposure import UnsafeBind, require_safe_bind
@@ -32,6 +33,7 @@ def main(argv: list[str]) -> int:
         require_safe_bind(settings)
     except UnsafeBind as error:
         parser.error(str(error))
+    require_folder(parser, settings)
     listener = listen(parser, settings)
     child = start_engine(settings)
     serve = web().serve

@@ -6,9 +6,10 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from app.storage.errors import DatabaseBusy, DiskFull
@@ -23,13 +24,13 @@ NOTE = {"begin": "BEGIN IMMEDIATE", "synchronous": "NORMAL"}
 
 
 class Database:
-    """Transactions on the database at `url`; `on_change` is called, in any thread, after each one that wrote a row,
+    """Transactions on the database in `file`; `on_change` is called, in any thread, after each one that wrote a row,
     with the owner whom it concerns, or nothing if that may be anybody.
     """
 
-    def __init__(self, url: str, on_change: Callable[[str], None] = lambda owner: None) -> None:  # noqa: ARG005
+    def __init__(self, file: Path, on_change: Callable[[str], None] = lambda owner: None) -> None:  # noqa: ARG005
         self._engine = create_engine(
-            url,
+            URL.create("sqlite", database=str(file)),  # whatever signs are in its path
             pool_size=POOL_SIZE,
             max_overflow=MAX_CONNECTIONS - POOL_SIZE,
             connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},

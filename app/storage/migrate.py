@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sqlalchemy import Connection, inspect, text
 
 from app.storage.database import Database
-
-FOLDER = Path(__file__).parent / "migrations"
+from app.storage.schema import MIGRATIONS, known_schemas, newer
 
 
 class SchemaError(RuntimeError):
@@ -20,17 +17,14 @@ def migrate(database: Database) -> None:
 
     Raises `SchemaError` if the database is of a later version than this program.
     """
-    known = sorted(path.stem for path in (FOLDER / "versions").glob("[0-9]*.py"))
+    known = known_schemas()
     with database.read() as connection:
         if _version(connection) == known[-1]:
             return
     with database.write() as connection:
         version = _version(connection)
         if version is not None and version not in known:
-            raise SchemaError(
-                f"The database is of schema {version!r}, made by a newer Mezzotint; this one knows up to "
-                f"{known[-1]!r}. Start the newer program, or choose another folder with --data."
-            )
+            raise SchemaError(newer(version))
         _upgrade(connection)
 
 
@@ -45,7 +39,7 @@ def _upgrade(connection: Connection) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -27,7 +27,7 @@ class Store:
         self.settings = settings
         self.files = ImageFiles(settings.images)
         self.holders = Holders(settings.data / "holders")
-        self._database = Database(settings.database_url, on_change)
+        self._database = Database(settings.database, on_change)
         migrate(self._database)
 
     def read(self) -> AbstractContextManager[Connection]:

@@ -12,21 +12,21 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 
 from app.storage.database import Database
-from app.storage.migrate import FOLDER
+from app.storage.schema import MIGRATIONS
 
 IMAGE = "id, job_id, owner, recipe, environment, sha256, pixel_sha256, width, height, created_at"
 
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{folder / 'mezzotint.sqlite3'}")
+    database = Database(folder / "mezzotint.sqlite3")
     yield database
     database.close()
 
 
 def config(connection: Connection) -> Config:
     made = Config()
-    made.set_main_option("script_location", str(FOLDER))
+    made.set_main_option("script_location", str(MIGRATIONS))
     made.set_main_option("path_separator", "os")
     made.attributes["connection"] = connection
     return made
