@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
     """Settings of `serve` and `engine`: a flag wins over `MEZZOTINT_NAME` in the environment, that over the default."""
 
-    model_config = SettingsConfigDict(env_prefix="MEZZOTINT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="MEZZOTINT_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
@@ -64,6 +65,12 @@ class Settings(BaseSettings):
     max_uploads: int = Field(500, ge=1, description="Uploaded pictures that one browser may keep.")
     max_canvases: int = Field(100, ge=1, description="Canvases that one browser may keep.")
     concurrency: int = Field(8, ge=1, description="Jobs that the engine works on at the same time.")
+
+    @field_validator("data")
+    @classmethod
+    def _at_home(cls, data: Path) -> Path:
+        """`~` is somebody's home; a shell says so for `--data ~/x`, for `--data=~/x` and for a variable not always."""
+        return Path(os.path.expanduser(data))  # that of an unknown person stays as it is
 
     @property
     def database(self) -> Path:

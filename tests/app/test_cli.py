@@ -66,6 +66,20 @@ def test_a_wrong_setting_in_the_environment_is_named(
     assert "--max-pending (MEZZOTINT_MAX_PENDING): Input should be" in refusal(serve.main, [], capsys)
 
 
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(flags.variable(name), "")
+    assert getattr(Settings(), name) == Settings.model_fields[name].get_default(call_default_factory=True)
+
+
+def test_the_data_folder_may_be_at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert Settings(data=Path("~/pictures")).data == tmp_path / "pictures"
+    monkeypatch.setenv("MEZZOTINT_DATA", "~/paintings")
+    assert Settings().data == tmp_path / "paintings"
+
+
 def test_serve_refuses_an_address_that_others_reach(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--public" in refusal(serve.main, ["--host", "0.0.0.0"], capsys)
 
