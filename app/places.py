@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.settings import Settings
+from app.settings import Settings, at_home
 
 EMBEDDED = "embedded"
 HUB_NAME = re.compile(r"(?!.*\.\.)([A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96})(?:@([\w./-]{1,100}))?")
@@ -56,7 +56,7 @@ def look(settings: Settings) -> Found:
     found, walk = Found(), _Walk()
     for folder in (*settings.checkpoints, settings.own_checkpoints):
         try:
-            below = walk.below(folder.expanduser().absolute(), MAX_DEPTH)
+            below = walk.below(folder.absolute(), MAX_DEPTH)
             found.paths.extend(sorted(below, key=lambda path: len(path.parts)))  # the nearest come first
         except FileNotFoundError:
             if folder != settings.own_checkpoints:
@@ -159,7 +159,7 @@ def default_place(settings: Settings) -> tuple[str, Path] | None:
     wanted = settings.checkpoint
     if wanted == EMBEDDED:
         return EMBEDDED, embedded_path()
-    path = Path(wanted).expanduser()
+    path = at_home(wanted)
     if is_there(path):
         return default_name(path), path
     if is_name(wanted):

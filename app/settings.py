@@ -11,6 +11,11 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+def at_home(path: Path | str) -> Path:
+    """The path with a home for its `~`; that of an unknown person stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
 class Settings(BaseSettings):
     """Settings of `serve` and `engine`: a flag wins over `MEZZOTINT_NAME` in the environment, that over the default."""
 
@@ -66,11 +71,11 @@ class Settings(BaseSettings):
     max_canvases: int = Field(100, ge=1, description="Canvases that one browser may keep.")
     concurrency: int = Field(8, ge=1, description="Jobs that the engine works on at the same time.")
 
-    @field_validator("data")
+    @field_validator("data", "checkpoints")
     @classmethod
-    def _at_home(cls, data: Path) -> Path:
-        """`~` is somebody's home; a shell says so for `--data ~/x`, for `--data=~/x` and for a variable not always."""
-        return Path(os.path.expanduser(data))  # that of an unknown person stays as it is
+    def _at_home(cls, value: Path | list[Path]) -> Path | list[Path]:
+        """`~` is somebody's home: a shell says so for `--data ~/x`, but not for `--data=~/x` or in a service's file."""
+        return at_home(value) if isinstance(value, Path) else [at_home(path) for path in value]
 
     @property
     def database(self) -> Path:

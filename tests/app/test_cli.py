@@ -80,6 +80,12 @@ def test_the_data_folder_may_be_at_home(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert Settings().data == tmp_path / "paintings"
 
 
+def test_nobodys_home_is_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = ["--checkpoint=~no-such-user/x", "--data=~no-such-user/data", "--checkpoints=~no-such-user/y"]
+    assert checkpoints.main(["list", *wrong]) == 1
+    assert "~no-such-user/y is not there" in capsys.readouterr().err
+
+
 def test_serve_refuses_an_address_that_others_reach(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--public" in refusal(serve.main, ["--host", "0.0.0.0"], capsys)
 
