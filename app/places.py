@@ -204,13 +204,19 @@ def hub_file(settings: Settings) -> Path:
 
 
 def fetched(settings: Settings) -> dict[str, tuple[str, Path]]:
-    """Name and path of each checkpoint of the hub that was fetched and is still there, by what was asked for."""
+    """Name and path of each checkpoint of the hub that was fetched and is still there, whole, by what was asked for.
+
+    The cache belongs to other programs too, which may have removed files of it.
+    """
     try:
         content = json.loads(hub_file(settings).read_bytes())
-        places = {wanted: (str(place["name"]), Path(place["path"])) for wanted, place in content.items()}
+        places = [
+            (str(wanted), str(place["name"]), Path(place["path"]), [Path(file) for file in place.get("files", ())])
+            for wanted, place in content.items()
+        ]
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
-    return {wanted: place for wanted, place in places.items() if is_there(place[1])}
+    return {wanted: (name, path) for wanted, name, path, files in places if all(map(is_there, (path, *files)))}
 
 
 def _free(stem: str, taken: set[str]) -> str:

@@ -107,5 +107,6 @@ class Downloader:
             except (OSError, ValueError, TypeError):
                 known = {}
             file.parent.mkdir(parents=True, exist_ok=True)
-            known[str(wanted)] = {"name": fetched.name, "path": str(fetched.path)}
+            files = [str(file) for file in fetched.files]
+            known[str(wanted)] = {"name": fetched.name, "path": str(fetched.path), "files": files}
             write_whole(file, json.dumps(known, indent=1))

@@ -53,6 +53,7 @@ class Fetched:
 
     name: str
     path: Path
+    files: list[Path]  # all that was fetched for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def fetch(
             )
             meter.end(listing.sizes[file])
     path = listing.path if INDEX in files else listing.path / files[0]
-    return Fetched(f"{wanted.repository}@{listing.commit}", path)
+    return Fetched(f"{wanted.repository}@{listing.commit}", path, [listing.path / file for file in files])
 
 
 def choose(wanted: HubName, sizes: Mapping[str, int], *, prefers_half: bool) -> list[str]:

@@ -87,6 +87,20 @@ def test_the_next_start_needs_no_hub(server: Server, served: SmallHub) -> None:
     assert place[1] == again.path_of(again.default.name)
 
 
+def test_what_another_program_removed_from_the_cache_is_fetched_again(server: Server, served: SmallHub) -> None:
+    server.catalogue.fetch()
+    for remove in (Path.unlink, lambda link: link.resolve().unlink()):
+        place = default_place(server.settings)
+        assert place is not None
+        remove(place[1] / WEIGHTS[0])
+        assert default_place(server.settings) is None
+        served.asked.clear()
+        again = Catalogue(server.settings)
+        again.fetch()
+        assert again.default.name == f"some/one@{served.commit}"
+        assert {*served.fetched()} <= {WEIGHTS[0]}
+
+
 def test_a_hub_that_is_away_is_asked_again(server: Server, served: SmallHub) -> None:
     served.status = 503
     server.catalogue.start()
