@@ -25,6 +25,7 @@ from .design import Design
 from .pictures import to_pixels
 from .plan import Plan
 from .principal import POSTERIOR_STD
+from .state import keep, take
 
 KL_WEIGHT = 1e-3  # a latent element; at 1e-5 the posterior shrank to nothing
 SETTLED_ON = 512  # pictures of which the axes are taken
@@ -44,7 +45,7 @@ class Autoencoding:
         self.step, self.clock = 0, Clock()
         if self._state.exists():
             state: dict[str, Any] = torch.load(self._state, weights_only=True, map_location=self.device)
-            self.vae.load_state_dict(state["vae"])
+            take(self.vae, state["vae"], self._state, design)
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.clock.seconds = state["step"], state["seconds"]
 
@@ -113,9 +114,7 @@ class Autoencoding:
             "step": self.step,
             "seconds": self.clock.seconds,
         }
-        temporary = self._state.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(self._state)
+        keep(self._state, lambda part: torch.save(state, part))
 
 
 def divergence(mean: Tensor, logvar: Tensor) -> Tensor:

@@ -20,16 +20,24 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import TypeVar
+
+from safetensors import SafetensorError
 
 from ..checkpoint.headers import CheckpointError
 from ..devices import DeviceError, pick_device
+from . import artwork
 from .design import DESIGNS, Design
 from .export import export_folder
 from .scene import WORLDS
 from .stages import CPU_BUDGET, GPU_BUDGET, Budget, Training
+
+N = TypeVar("N", int, float)
 
 STAGES = (
     "all",
@@ -51,21 +59,25 @@ def main(argv: list[str] | None = None) -> int:
     """Run one stage or all; returns the exit status, 3 if `--stop-after` ended it before its end."""
     parser = _parser()
     options = parser.parse_args(argv)
-    if options.show_forward:
+    if options.stage is None and options.show_forward is None:
+        parser.error(f"name a stage: {', '.join(STAGES)}; or --show-forward PICTURE.png")
+    try:
+        return _run(options)
+    except (DeviceError, CheckpointError, artwork.ArtworkError, OSError, SafetensorError) as error:
+        print(f"python3 -m app train: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.show_forward is not None:
         from .forward import forward_process
 
         forward_process(options.show_forward)
         return 0
-    if options.stage is None:
-        parser.error(f"name a stage: {', '.join(STAGES)}; or --show-forward PICTURE.png")
-    options.folder.mkdir(parents=True, exist_ok=True)
     if options.stage == "artwork":
         return _artwork()
-    try:
-        return _carry_out(options, _training(options))
-    except (DeviceError, CheckpointError) as error:
-        print(f"python3 -m app train: {error}", file=sys.stderr)
-        return 2
+    options.folder.mkdir(parents=True, exist_ok=True)
+    return _carry_out(options, _training(options))
 
 
 def _carry_out(options: argparse.Namespace, training: Training) -> int:
@@ -91,14 +103,8 @@ def _carry_out(options: argparse.Namespace, training: Training) -> int:
 
 
 def _artwork() -> int:
-    from .artwork import FOLDER, ArtworkError, fetch
-
-    try:
-        fetch(FOLDER)
-    except ArtworkError as error:
-        print(f"python3 -m app train artwork: {error}", file=sys.stderr)
-        return 2
-    print(f"artwork in {FOLDER}; python3 -m app train all --design artwork trains on it")
+    artwork.fetch(artwork.FOLDER)
+    print(f"artwork in {artwork.FOLDER}; python3 -m app train all --design artwork trains on it")
     return 0
 
 
@@ -112,18 +118,39 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--design", choices=sorted(DESIGNS), help="networks and world (large on a GPU, else small)")
     parser.add_argument("--device", default="auto", help="cuda, mps or cpu (default: the best there is)")
     parser.add_argument("--from", type=Path, dest="origin", metavar="FOLDER", help="begin with an exported checkpoint")
-    parser.add_argument("--minutes", type=float, help="train so long in all (25 on a GPU, else 120)")
-    parser.add_argument("--stop-after", type=float, metavar="MINUTES", help="end this call then; the next one goes on")
-    parser.add_argument("--steps", type=int, help="end each stage after so many steps, whatever the time")
-    parser.add_argument("--pictures", type=int, help="to train the autoencoder on")
-    parser.add_argument("--chunks", type=int, help="thousands of pictures to train the U-Net on")
-    parser.add_argument("--batch", type=int, help="pictures a step of the U-Net (512 on a GPU, else 16)")
-    parser.add_argument("--learning-rate", type=float, help="of the U-Net (8e-4)")
-    parser.add_argument("--decay", type=float, help="share of the whole in which the rate falls to 0 (0.35)")
+    parser.add_argument("--minutes", type=_above_0, help="train so long in all (25 on a GPU, else 120)")
+    parser.add_argument(
+        "--stop-after", type=_above_0, metavar="MINUTES", help="end this call then; the next one goes on"
+    )
+    parser.add_argument("--steps", type=_count, help="end each stage after so many steps, whatever the time")
+    parser.add_argument("--pictures", type=_count, help="to train the autoencoder on")
+    parser.add_argument("--chunks", type=_count, help="thousands of pictures to train the U-Net on")
+    parser.add_argument("--batch", type=_count, help="pictures a step of the U-Net (512 on a GPU, else 16)")
+    parser.add_argument("--learning-rate", type=_above_0, help="of the U-Net (8e-4)")
+    parser.add_argument("--decay", type=_share, help="share of the whole in which the rate falls to 0 (0.35)")
     parser.add_argument("--compile", action="store_true", help="compile the U-Net: faster after a minute or two")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that render")
+    parser.add_argument("--workers", type=_count, default=os.cpu_count() or 1, help="processes that render")
     parser.add_argument("--show-forward", type=Path, metavar="PICTURE", help="draw how noise covers a picture, and end")
     return parser
+
+
+def _count(text: str) -> int:
+    return _number(int, text, lambda value: value >= 1, "whole number from 1 on")
+
+
+def _above_0(text: str) -> float:
+    return _number(float, text, lambda value: value > 0, "number above 0")
+
+
+def _share(text: str) -> float:
+    return _number(float, text, lambda value: 0 <= value <= 1, "number from 0 to 1")
+
+
+def _number(kind: Callable[[str], N], text: str, fits: Callable[[N], bool], what: str) -> N:
+    with suppress(ValueError):
+        if fits(value := kind(text)):
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is no {what}")
 
 
 def _training(options: argparse.Namespace) -> Training:

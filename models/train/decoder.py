@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from ..checkpoint.headers import CheckpointError
 from ..config import VAEConfig
 from ..devices import autocast
 from ..vae import VAE
@@ -31,6 +32,7 @@ from .plan import Plan
 from .processes import in_processes
 from .scene import WORLDS
 from .speech import caption
+from .state import keep, take
 
 if TYPE_CHECKING:
     from .diffusion import Run
@@ -136,23 +138,22 @@ class Decoding:
 
     def _save(self) -> None:
         save(self.vae, self.folder)
-        temporary = self._state.with_suffix(".tmp")
         state = {"optimizer": self.optimizer.state_dict(), "step": self.step, "seconds": self.clock.seconds}
-        torch.save(state, temporary)
-        temporary.replace(self._state)
+        keep(self._state, lambda part: torch.save(state, part))
 
 
 def load(folder: Path, design: Design) -> VAE:
-    """Load the autoencoder of a work folder, in whatever state of training."""
-    vae = VAE(VAEConfig.from_dict(design.vae))
-    vae.load_state_dict(load_file(folder / "vae.safetensors"))
+    """Load the autoencoder of a work folder, in whatever state of training. Raises `CheckpointError`."""
+    file, vae = folder / "vae.safetensors", VAE(VAEConfig.from_dict(design.vae))
+    if not file.exists():
+        raise CheckpointError(f"{folder} has no autoencoder; make one with the stage 'autoencoder' first")
+    take(vae, load_file(file), file, design)
     return vae
 
 
 def save(vae: VAE, folder: Path) -> None:
-    temporary = folder / "vae.tmp"
-    save_file({name: tensor.cpu().contiguous() for name, tensor in vae.state_dict().items()}, temporary)
-    temporary.replace(folder / "vae.safetensors")
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in vae.state_dict().items()}
+    keep(folder / "vae.safetensors", lambda part: save_file(tensors, part))
 
 
 def rendered(design: Design, first: int, count: int, workers: int) -> NDArray[np.uint8]:

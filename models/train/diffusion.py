@@ -26,6 +26,7 @@ from .plan import Plan
 from .probe import IGNORED, Probe
 from .scene import POSITIONS, WORLDS
 from .sky import X_OF
+from .state import keep, take
 from .words import Words, meaning, text_model
 
 DROPOUT = 0.1  # share of captions left empty, for classifier-free guidance (arXiv:2207.12598 algorithm 1)
@@ -85,8 +86,8 @@ class Run:
         state: dict[str, Any] = torch.load(self._state, weights_only=True, map_location=self.device)
         if state.get("meaning") != meaning(self.design.world):
             raise CheckpointError(f"{self._state} was trained on other words or scenes than those of now; {ANEW}")
-        self.networks.load_state_dict(state["networks"])
-        self.average.load_state_dict(state["average"])
+        take(self.networks, state["networks"], self._state, self.design)
+        take(self.average, state["average"], self._state, self.design)
         if state["optimizer"] is not None:
             self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.samples, self.clock.seconds = state["step"], state["samples"], state["seconds"]
@@ -101,9 +102,12 @@ class Run:
             "samples": self.samples,
             "seconds": self.clock.seconds,
         }
-        temporary = self._state.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(self._state)
+        keep(self._state, lambda part: torch.save(state, part))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is anything of it to take up, and not random weights alone."""
+        return self._state.exists()
 
     @property
     def is_over(self) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..checkpoint import image_tower
+from ..checkpoint.headers import CheckpointError
 from ..vae import VAE
 from . import decoder
 from .design import SCHEDULER, Design
@@ -151,5 +152,8 @@ def _rows(maps: Tensor) -> Tensor:
 
 
 def export_folder(folder: Path, design: Design, target: Path) -> None:
-    """Export the trained networks that lie in `folder`."""
-    export(Run(folder, design, Plan()), decoder.load(folder, design), target)
+    """Export the trained networks that lie in `folder`. Raises `CheckpointError` if none are there."""
+    run, vae = Run(folder, design, Plan()), decoder.load(folder, design)
+    if not run.has_begun:
+        raise CheckpointError(f"{folder} has no U-Net; train one with the stage 'diffusion' first")
+    export(run, vae, target)

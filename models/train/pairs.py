@@ -6,7 +6,6 @@ say differently. Before pairs, the answer at the first step changed by 4 % when 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from .processes import in_processes
 from .render import SQUARE, TALL, WIDE, Shape, render
 from .scene import WORLDS, Scene, World, sample_scene, variant
 from .speech import HURRY, caption, hint
+from .state import keep
 from .words import Words, meaning
 
 ANEW = "name an empty --folder, and --from the checkpoint that was exported"
@@ -45,6 +45,7 @@ SHAPES: tuple[Shape, ...] = (  # of every twenty files: a network that has seen 
 )
 Encoder = Callable[[NDArray[np.uint8]], Tensor]  # pictures (N, H, W, 3) to latents (N, C, h, w)
 Drawn = tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.int16]]
+Encoded = tuple[NDArray[np.float16], NDArray[np.int16], NDArray[np.int16]]
 
 
 def pair_of(number: int, world: World) -> tuple[Scene, Scene]:
@@ -99,21 +100,23 @@ def write(
     drawn = in_processes(draw_part, jobs, workers, "pairs")
     for chunk in missing:
         parts = [_encoded(encode, next(drawn)) for _ in range(0, CHUNK, PART)]
-        latents, tokens, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        temporary = _file(folder, chunk).with_suffix(".tmp")
-        with open(temporary, "wb") as file:
-            np.savez(file, latents=latents, tokens=tokens, labels=labels, meaning=meaning(design.world))
-        os.replace(temporary, _file(folder, chunk))
+        keep(_file(folder, chunk), partial(_save, parts, meaning(design.world)))
         if deadline is not None and time.monotonic() >= deadline:
             drawn.close()
             return
+
+
+def _save(parts: list[Encoded], meaning: str, file: Path) -> None:
+    latents, tokens, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    with file.open("wb") as stream:  # np.savez would give a path a suffix of its own
+        np.savez(stream, latents=latents, tokens=tokens, labels=labels, meaning=meaning)
 
 
 def _file(folder: Path, chunk: int) -> Path:
     return folder / f"{chunk:04d}.npz"
 
 
-def _encoded(encode: Encoder, drawn: Drawn) -> tuple[NDArray[np.float16], NDArray[np.int16], NDArray[np.int16]]:
+def _encoded(encode: Encoder, drawn: Drawn) -> Encoded:
     pictures, tokens, labels = drawn
     latents = encode(pictures.reshape(-1, *pictures.shape[2:])).half().cpu().numpy()
     return latents.reshape(len(pictures), 2, *latents.shape[1:]), tokens, labels
