@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ..checkpoint.facts import TEXT_WEIGHTS
+from ..checkpoint.headers import CheckpointError
 from ..checkpoint.image_tower import FOLDER, WEIGHTS
 from ..image_tower import ImageTower, ImageTowerConfig
 from . import pairs as drawn
@@ -28,6 +29,7 @@ from .judge import softened
 from .pictures import to_pixels
 from .processes import in_processes
 from .render import SQUARE, TALL, WIDE, Shape
+from .state import keep, take
 from .words import Words, text_model
 
 PAIRS, PASSES, BATCH = 12_000, 8, 48
@@ -66,13 +68,16 @@ def material(checkpoint: Path, design: Design, first: int, pairs: int, workers: 
 
 
 def text_encoder(checkpoint: Path, design: Design) -> torch.nn.Module:
-    """Return the text encoder of an exported checkpoint over the compact vocabulary, float32."""
+    """Return the text encoder of an exported checkpoint, float32. Raises `CheckpointError` if it is none of these."""
+    file = checkpoint / TEXT_WEIGHTS
+    if not file.exists():
+        raise CheckpointError(f"{checkpoint} has no text encoder; write it with the stage 'export' first")
     words = Words.of_grammar(design)
     model: torch.nn.Module = text_model(design, words)
-    state = {name: tensor.float() for name, tensor in load_file(checkpoint / TEXT_WEIGHTS).items()}
+    state = {name: tensor.float() for name, tensor in load_file(file).items()}
     table = next(name for name in state if name.endswith("token_embedding.weight"))
     state[table] = state[table][: len(words.vocabulary.ids)]
-    model.load_state_dict(state)
+    take(model, state, file, design)
     return model.train(False).requires_grad_(False)
 
 
@@ -157,6 +162,4 @@ def save(tower: ImageTower, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(tower.config.to_dict(), indent=2) + "\n")
     tensors = {name: tensor.half().contiguous() for name, tensor in tower.state_dict().items()}
-    temporary = folder / "model.tmp"
-    save_file(tensors, temporary, metadata={"format": "pt"})
-    temporary.replace(folder / WEIGHTS)
+    keep(folder / WEIGHTS, lambda part: save_file(tensors, part, metadata={"format": "pt"}))

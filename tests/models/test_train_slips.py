@@ -42,6 +42,11 @@ def test_a_stage_without_the_one_before_says_so(tmp_path: Path, capsys: pytest.C
     assert "has no autoencoder; make one with the stage 'autoencoder' first" in said(argv, capsys)
 
 
+def test_a_tower_needs_an_exported_text_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["tower", "--design=tiny", "--device=cpu", f"--folder={tmp_path}", f"--checkpoint={tmp_path}"]
+    assert "has no text encoder; write it with the stage 'export' first" in said(argv, capsys)
+
+
 def test_a_network_that_was_never_trained_is_not_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     decoder.save(VAE(VAEConfig.from_dict(TINY.vae)), tmp_path)
     argv = ["export", "--design=tiny", "--device=cpu", f"--folder={tmp_path}", f"--checkpoint={tmp_path / 'out'}"]
