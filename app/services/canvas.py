@@ -17,13 +17,14 @@ from app.services.catalogue import Catalogue
 from app.services.errors import Conflict, InvalidInput, NotFound, Stale
 from app.services.request import JobRequest
 from app.services.views import CanvasPage, CanvasView, GroupView, utc
-from app.storage import canvases, images, jobs, references
+from app.storage import canvases, discards, images, jobs, references
 from app.storage.store import Store
 from models.edit import MAX_SIDE, Frame
 
 MAX_SETTINGS = 16 * 1024  # bytes of JSON
 MAX_DEPTH = 16
 MAX_HISTORY = 500
+RESTORABLE_MS = 10 * 60 * 1000  # from when a candidate was thrown away
 
 
 def create(store: Store, owner: str, image_id: str) -> CanvasView:
@@ -130,7 +131,7 @@ def change(
             edit.require_touch(frame, image.width, image.height)
         canvases.change(tx, row.id, **values)
 
-    return _changed(store, owner, canvas_id, version, apply)
+    return changed(store, owner, canvas_id, version, apply)
 
 
 def ask(
@@ -165,7 +166,7 @@ def accept(store: Store, owner: str, canvas_id: str, image_id: str, version: int
         canvases.remember(tx, row.id, chosen.id)
         _put(store, tx, row, chosen.id)
 
-    return _changed(store, owner, canvas_id, version, apply)
+    return changed(store, owner, canvas_id, version, apply)
 
 
 def discard(
@@ -179,7 +180,7 @@ def discard(
         _dismiss(tx, row.id, job_id)
         canvases.change(tx, row.id)
 
-    return _changed(store, owner, canvas_id, version, apply)
+    return changed(store, owner, canvas_id, version, apply)
 
 
 def checkout(store: Store, owner: str, canvas_id: str, image_id: str, version: int | None = None) -> CanvasView:
@@ -190,12 +191,13 @@ def checkout(store: Store, owner: str, canvas_id: str, image_id: str, version: i
             raise NotFound("This canvas has never held that image.")
         _put(store, tx, row, image_id)
 
-    return _changed(store, owner, canvas_id, version, apply)
+    return changed(store, owner, canvas_id, version, apply)
 
 
-def _changed(
+def changed(
     store: Store, owner: str, canvas_id: str, version: int | None, apply: Callable[[Connection, Row[Any]], None]
 ) -> CanvasView:
+    """Change the owner's canvas, and return it. Raises `NotFound` and `Stale`."""
     with store.write() as tx:
         apply(tx, _mine(tx, owner, canvas_id, version))
         return _view(tx, _mine(tx, owner, canvas_id))
@@ -288,6 +290,7 @@ def _view(tx: Connection, row: Row[Any]) -> CanvasView:
         frame=_frame(row, image),
         settings=json.loads(row.settings),
         candidates=tuple(read.job_views(tx, canvases.candidates(tx, row.id))),
+        discarded=tuple(discards.of_canvas(tx, row.id, RESTORABLE_MS)),
         history=tuple(read.image_views(tx, canvases.history(tx, row.id))),
         created_at=utc(row.created_at),
         updated_at=utc(row.updated_at),

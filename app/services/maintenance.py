@@ -1,4 +1,4 @@
-"""What is done every hour: forget old events, keys and jobs, remove files that nothing needs."""
+"""What is done every hour: delete what was discarded, forget old events, keys and jobs, remove files nobody needs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from app.services import gallery
+from app.services import discards, gallery
 from app.storage import events, images, jobs, references
 from app.storage.store import Store
 
@@ -34,6 +34,7 @@ async def run(store: Store) -> None:
 
 def sweep(store: Store) -> None:
     """Finish deletions that were cut short, then remove orphaned files, old events, keys, previews and jobs."""
+    discards.settle(store)
     with store.read() as tx:
         buried = images.buried(tx)
     for row in buried:

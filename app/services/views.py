@@ -105,8 +105,8 @@ class EventView:
 
 @dataclass(frozen=True, slots=True)
 class CanvasView:
-    """A picture that is being worked on, with mask and frame, the jobs whose images wait to be chosen from, and all
-    pictures that it has held: each but the first names its `parent_id`.
+    """A picture that is being worked on, with mask and frame, the jobs whose images wait to be chosen from, the ids of
+    those that were thrown away of late, and all pictures that it has held: each but the first names its `parent_id`.
     """
 
     id: str
@@ -116,6 +116,7 @@ class CanvasView:
     frame: Frame
     settings: dict[str, Any]
     candidates: tuple[JobView, ...]
+    discarded: tuple[str, ...]
     history: tuple[ImageView, ...]
     created_at: datetime
     updated_at: datetime

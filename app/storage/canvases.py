@@ -73,18 +73,19 @@ def history(tx: Connection, canvas_id: str) -> Sequence[Row[Any]]:
 
 def candidates(tx: Connection, canvas_id: str) -> Sequence[Row[Any]]:
     """The jobs whose images wait to be chosen from, oldest first."""
-    return tx.execute(select(jobs).where(jobs.c.canvas_id == canvas_id).order_by(jobs.c.seq)).all()
+    mine = (jobs.c.canvas_id == canvas_id) & jobs.c.discarded_at.is_(None)
+    return tx.execute(select(jobs).where(mine).order_by(jobs.c.seq)).all()
 
 
 def dismiss(tx: Connection, canvas_id: str, job_id: str | None) -> None:
     """Take one candidate, or all, off the canvas."""
-    mine = jobs.c.canvas_id == canvas_id
+    mine = (jobs.c.canvas_id == canvas_id) & jobs.c.discarded_at.is_(None)
     tx.execute(update(jobs).where(mine if job_id is None else mine & (jobs.c.id == job_id)).values(canvas_id=None))
 
 
 def forget(tx: Connection, canvas_id: str) -> None:
-    """Delete the canvas; its images stay."""
-    dismiss(tx, canvas_id, None)
+    """Delete the canvas; its images stay, but for those of candidates that were thrown away."""
+    tx.execute(update(jobs).where(jobs.c.canvas_id == canvas_id).values(canvas_id=None))
     tx.execute(delete(canvases).where(canvases.c.id == canvas_id))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, insert, select, tuple_, update
 
 from app.storage import canvases
 from app.storage.tables import images, jobs, now_ms, shares
@@ -34,6 +34,11 @@ class NewImage:
     height: int
     origin: str = GENERATED
     parent_id: str | None = None
+
+
+def is_discarded() -> ColumnElement[bool]:
+    """Whether an image was thrown away with the candidate that it is, and may be brought back with it."""
+    return exists().where(jobs.c.id == images.c.job_id, jobs.c.discarded_at.is_not(None))
 
 
 def add(tx: Connection, image: NewImage) -> None:
@@ -111,8 +116,8 @@ def bury(tx: Connection, row: Row[Any]) -> None:
 
 
 def buried(tx: Connection) -> Sequence[Row[Any]]:
-    """The images that are marked deleted and still have a row."""
-    return tx.execute(select(images).where(images.c.deleted_at.is_not(None))).all()
+    """The images that are marked deleted and still have a row, but for those that may be brought back."""
+    return tx.execute(select(images).where(images.c.deleted_at.is_not(None), ~is_discarded())).all()
 
 
 def forget(tx: Connection, image_id: str) -> None:

@@ -76,8 +76,8 @@ def of_group(tx: Connection, owner: str, group_id: str) -> Sequence[Row[Any]]:
 
 
 def recent(tx: Connection, owner: str, limit: int) -> Sequence[Row[Any]]:
-    """The owner's jobs that are not hidden, newest first."""
-    mine = (jobs.c.owner == owner) & jobs.c.hidden.is_(False)
+    """The owner's jobs that are not hidden, nor thrown away, newest first."""
+    mine = (jobs.c.owner == owner) & jobs.c.hidden.is_(False) & jobs.c.discarded_at.is_(None)
     return tx.execute(select(jobs).where(mine).order_by(jobs.c.seq.desc()).limit(limit)).all()
 
 
@@ -158,6 +158,7 @@ def requeue(tx: Connection, row: Row[Any]) -> bool:
         "error_message": None,
         "finished_at": None,
         "hidden": False,
+        "discarded_at": None,
     }
     if not _change(tx, row, jobs.c.status.in_(("failed", "cancelled")), values):
         return False

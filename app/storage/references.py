@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, insert, or_, select, union
 
+from app.storage.images import is_discarded
 from app.storage.tables import canvases, images, job_inputs, jobs
 from models.recipe import Recipe
 
@@ -54,13 +55,14 @@ def _uses() -> tuple[tuple[Any, Select[Any]], ...]:
 
 
 def _images() -> Select[Any]:
-    return select(images.c.sha256).where(images.c.deleted_at.is_(None))
+    return select(images.c.sha256).where(images.c.deleted_at.is_(None) | is_discarded())
 
 
 def _jobs() -> Select[Any]:
     """The inputs of jobs that are to run, or can be tried again, or whose image could be made again.
 
-    A candidate of a canvas can be tried again there, also when its card is off the page.
+    A candidate of a canvas can be tried again there, also when its card is off the page, and one that was thrown away
+    can be brought back.
     """
     is_shown = or_(jobs.c.hidden.is_(False), jobs.c.canvas_id.is_not(None))
     has_image = select(images.c.id).where(images.c.job_id == jobs.c.id, images.c.deleted_at.is_(None)).exists()
@@ -68,6 +70,7 @@ def _jobs() -> Select[Any]:
         jobs.c.status.in_(("queued", "running")),
         jobs.c.status.in_(("failed", "cancelled")) & is_shown,
         has_image,
+        jobs.c.discarded_at.is_not(None),
     )
     return select(job_inputs.c.sha256).join(jobs, jobs.c.id == job_inputs.c.job_id).where(is_live)
 

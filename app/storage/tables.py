@@ -71,8 +71,10 @@ jobs = Table(
     Column("finished_at", BigInteger),
     Column("parent_id", String(32)),  # the image that it edits; no key, since that may be deleted
     Column("canvas_id", String(32), index=True),  # while its image is a candidate there
+    Column("discarded_at", BigInteger),  # while that candidate is thrown away, and may be brought back
     Index("jobs_in_line", "status", "owner", "seq"),
     Index("jobs_of_owner", "owner", "hidden", "seq"),
+    Index("jobs_discarded", "discarded_at", sqlite_where=text("discarded_at IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 

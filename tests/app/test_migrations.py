@@ -94,6 +94,18 @@ def test_one_step_back_loses_uploads_and_nothing_else(first_light: Database) -> 
         assert tx.execute(text("PRAGMA foreign_key_check")).all() == []
 
 
+def test_what_may_be_brought_back_is_not_shown_again_by_the_schema_before(first_light: Database) -> None:
+    with first_light.write() as tx:
+        command.upgrade(config(tx), "0004_discards")
+        tx.execute(text("UPDATE jobs SET canvas_id = 'canvas', discarded_at = 2"))
+        tx.execute(text("UPDATE images SET deleted_at = 2"))
+    with first_light.write() as tx:
+        command.downgrade(config(tx), "0003_api_keys")
+    with first_light.read() as tx:
+        assert tx.execute(text("SELECT canvas_id, hidden FROM jobs")).all() == [(None, 1)]
+        assert tx.execute(text("SELECT deleted_at FROM images")).all() == [(2,)]
+
+
 def test_keys_come_with_the_third_schema_and_go_with_a_step_back(first_light: Database) -> None:
     with first_light.write() as tx:
         command.upgrade(config(tx), "0003_api_keys")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.services.views import CanvasView, ImageView, JobView
 from app.web.api.shapes import Answers, ErrorAnswer, JobError
@@ -97,7 +97,8 @@ class Step(BaseModel):
 class Canvas(BaseModel):
     """A picture that is being worked on. `version` counts its changes; send it as If-Match to be told of others'.
 
-    `mask_url` is null where nothing is masked; `settings` is whatever the page has put there.
+    `mask_url` is null where nothing is masked; `settings` is whatever the page has put there; `discarded` are the jobs
+    of candidates that were deleted of late, the last one last, and can be restored.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Canvas(BaseModel):
     frame: Frame
     settings: dict[str, Any]
     candidates: list[Candidate]
+    discarded: list[str]
     history: list[Step]
     created_at: datetime
     updated_at: datetime
@@ -121,6 +123,7 @@ class Canvas(BaseModel):
             frame=view.frame,
             settings=view.settings,
             candidates=[Candidate.of(job) for job in view.candidates],
+            discarded=list(view.discarded),
             history=[Step.of(image) for image in view.history],
             created_at=view.created_at,
             updated_at=view.updated_at,
@@ -164,6 +167,19 @@ class ChosenImage(_Body):
 
 
 class DiscardedJob(_Body):
-    """The candidate to take off; null for all."""
+    """The candidate to take off; null for all. `delete` throws one away with its picture."""
 
     job: Annotated[str | None, Field(max_length=64)] = None
+    delete: bool = False
+
+    @model_validator(mode="after")
+    def _names_what_it_deletes(self) -> Self:
+        if self.delete and self.job is None:
+            raise ValueError("name the job whose picture is to be deleted")
+        return self
+
+
+class RestoredJob(_Body):
+    """The candidate to bring back."""
+
+    job: Annotated[str, Field(max_length=64)]

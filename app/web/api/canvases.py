@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Header, Request
 from starlette.responses import JSONResponse, Response
 
-from app.services import canvas
+from app.services import canvas, discards
 from app.services.errors import InvalidInput
 from app.services.request import JobRequest
 from app.services.views import CanvasView
@@ -21,6 +21,7 @@ from app.web.api.canvas_shapes import (
     ChosenImage,
     DiscardedJob,
     NewCanvas,
+    RestoredJob,
 )
 from app.web.api.requests import FILE_BODY, FileBody, require_json
 from app.web.api.shapes import BUSY, NOT_FOUND, REFUSED, Group
@@ -129,8 +130,19 @@ def post_accept(store: StoreDep, owner: Owner, canvas_id: str, body: ChosenImage
 
 @router.post("/{canvas_id}/discard", response_model=Canvas, responses=CHANGED, dependencies=JSON_BODY)
 def post_discard(store: StoreDep, owner: Owner, canvas_id: str, body: DiscardedJob, version: Version) -> Response:
-    """Take a candidate, or all, off the canvas. Images that are done stay in the gallery; DELETE them there."""
+    """Take a candidate, or all, off the canvas. Images that are done stay in the gallery, unless `delete` is said.
+
+    What is deleted can be restored for ten minutes; an image that is on a canvas of its own is not deleted.
+    """
+    if body.job is not None and body.delete:
+        return _answer(discards.discard(store, owner, canvas_id, body.job, version))
     return _answer(canvas.discard(store, owner, canvas_id, body.job, version))
+
+
+@router.post("/{canvas_id}/restore", response_model=Canvas, responses=CHANGED, dependencies=JSON_BODY)
+def post_restore(store: StoreDep, owner: Owner, canvas_id: str, body: RestoredJob, version: Version) -> Response:
+    """Bring back a candidate that was deleted. One that was not done is cancelled, and can be tried again."""
+    return _answer(discards.restore(store, owner, canvas_id, body.job, version))
 
 
 @router.post("/{canvas_id}/checkout", response_model=Canvas, responses=CHANGED, dependencies=JSON_BODY)

@@ -1,6 +1,7 @@
 // Puts the canvas together: stage, panel, strip, steps and server, and which button or key does what.
 
 import { openPicture } from "./api.js";
+import { Bin } from "./bin.js";
 import { awaitPictures } from "./incoming.js";
 import { Keys } from "./keys.js";
 import { Numbers } from "./numbers.js";
@@ -17,8 +18,10 @@ const KEPT_BYTES = 16 * 1024; // of JSON, as the server takes
 const ZOOM_STEP = 1.25;
 const root = document.querySelector("[data-canvas]");
 const status = new Status(root);
+const bin = new Bin(root.querySelector("[data-bin]"));
 const workbench = new Workbench(root, {
   maskChanged() {
+    bin.isNewest = false;
     lookAtPicture();
     session.touch("mask");
     describe({ aloud: true });
@@ -26,6 +29,7 @@ const workbench = new Workbench(root, {
   frameChanged({ final }) {
     if (isOpen) lookAtPicture();
     if (final) session.touch("frame");
+    if (final) bin.isNewest = false;
     describe({ aloud: final });
   },
   settingsChanged() {
@@ -49,9 +53,11 @@ const session = new Session(root.dataset.canvas, {
     settings: kept,
   },
   adopt,
-  changed: ({ image, history }) => {
+  changed: ({ image, history, discarded }) => {
     walk.show([...history].reverse(), image.id);
     status.links(image);
+    bin.show(discarded);
+    describe();
   },
   isBusy: () => workbench.isBusy,
   saved: (state, refusal) => status.saved(state, refusal),
@@ -94,7 +100,7 @@ function lookAtPicture() {
 
 function describe({ aloud = false } = {}) {
   if (!workbench.mask) return;
-  status.describe(workbench, { aloud });
+  status.describe(workbench, { aloud, canUndo: workbench.history.canUndo || bin.last !== null });
   numbers.update();
 }
 
@@ -143,16 +149,36 @@ async function decide(what) {
   if (!about || underWay.has(about)) return;
   underWay.add(about);
   if (what === "accept" && chosen?.image) await attempt(() => session.accept(chosen.image.id), "Accepted. It is the picture now.");
-  if (what === "discard" && chosen) await attempt(() => session.discard(chosen), "Discarded.");
+  if (what === "discard" && chosen) {
+    const hadFocus = staging.hasFocus;
+    if ((await attempt(() => session.discard(about), "Discarded. Undo brings it back.")) && hadFocus && !staging.count) bin.focus();
+  }
   if (what === "retry" && chosen) await attempt(() => session.retry(chosen), "It is being made again.");
-  if (what === "keep") await attempt(() => session.keep(null), "All candidates are kept in the gallery.");
+  if (what === "keep") await attempt(() => session.keep(), "All candidates are kept in the gallery.");
   underWay.delete(about);
+}
+
+/** Bring back what was discarded last. */
+async function bringBack() {
+  const { last, hasFocus } = bin;
+  if (!last || underWay.has(last)) return;
+  underWay.add(last);
+  await attempt(() => session.restore(last), "It is back.");
+  underWay.delete(last);
+  if (hasFocus && !bin.last) staging.focus();
+}
+
+/** Take back what was done last: what was discarded, or something on the stage. */
+function undo() {
+  if (bin.last && (bin.isNewest || !workbench.history.canUndo)) bringBack();
+  else workbench.undo();
 }
 
 const MASK_ACTS = { invert: (mask) => mask.invert(), fill: (mask) => mask.fill(), clear: (mask) => mask.clear() };
 const ACTS = {
-  undo: () => workbench.undo(),
+  undo,
   redo: () => workbench.redo(),
+  "bring-back": bringBack,
   "zoom-in": () => workbench.zoom(ZOOM_STEP),
   "zoom-out": () => workbench.zoom(1 / ZOOM_STEP),
   "zoom-all": () => workbench.zoomTo(1),
@@ -212,7 +238,7 @@ new Keys(
   {
     "[": () => workbench.resizeBrush(-1),
     "]": () => workbench.resizeBrush(1),
-    "ctrl+z": () => workbench.undo(),
+    "ctrl+z": undo,
     "ctrl+shift+z": () => workbench.redo(),
     "ctrl+y": () => workbench.redo(),
     "ctrl+Enter": () => root.querySelector("form[data-panel]").requestSubmit(),

@@ -104,11 +104,9 @@ export class Session {
     return this.#act("checkout", { image_id: imageId });
   }
 
-  /** Take a candidate, or with null all, off the strip; the pictures stay in the gallery. */
-  async keep(job) {
-    await this.#saver.during(async () => {
-      this.#note(await ask("POST", `${this.#url}/discard`, { json: { job }, headers: this.#headers }), { isOurs: true });
-    });
+  /** Take all candidates off the strip; the pictures stay in the gallery. */
+  keep() {
+    return this.#shift("discard", { job: null });
   }
 
   /** Have a candidate that failed, or was cancelled, made again. */
@@ -117,10 +115,20 @@ export class Session {
     await this.refresh();
   }
 
-  /** Take a candidate off the strip and throw its picture away. */
-  async discard({ job, image }) {
-    await this.keep(job);
-    if (image) await ask("DELETE", `/api/images/${image.id}`);
+  /** Throw a candidate away with its picture; for a while it is among `canvas.discarded`. */
+  discard(job) {
+    return this.#shift("discard", { job, delete: true });
+  }
+
+  /** Bring one back. */
+  restore(job) {
+    return this.#shift("restore", { job }, { isFresh: true });
+  }
+
+  async #shift(action, json, { isFresh = false } = {}) {
+    await this.#saver.during(async () => {
+      this.#note(await ask("POST", `${this.#url}/${action}`, { json, headers: this.#headers }), { isFresh, isOurs: true });
+    });
   }
 
   async #act(action, json) {

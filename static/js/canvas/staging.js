@@ -43,6 +43,15 @@ export class Staging {
     return this.#comparing ? null : this.chosen;
   }
 
+  get hasFocus() {
+    return this.#root.contains(document.activeElement);
+  }
+
+  /** Give the focus to the tile of what is looked at. */
+  focus() {
+    this.#root.querySelector("[aria-pressed=true]").focus();
+  }
+
   get inWords() {
     const place = this.#candidates.indexOf(this.chosen) + 1;
     if (!place) return this.count ? `${this.count} ${this.count === 1 ? "candidate" : "candidates"}` : "";

@@ -30,14 +30,14 @@ export class Status {
     this.#timer = setTimeout(() => this.#write("[data-said]", words), QUIET_MS);
   }
 
-  describe({ mask, frame, picture, history }, { aloud }) {
+  describe({ mask, frame, picture, history }, { aloud, canUndo }) {
     const share = mask.coverage;
     const covers = coverageInWords(share);
     const reaches = inWords(frame, picture);
     this.#write("[data-about]", [`${picture.width} × ${picture.height}`, covers, reaches && `frame ${frame.width} × ${frame.height}`].filter(Boolean).join(" · "));
     this.#write("[data-effect]", effect(share, reaches, frame));
     this.#root.querySelector("[data-picture]").setAttribute("aria-label", `Picture, ${picture.width} by ${picture.height} pixels. ${covers}. ${reaches ? `The frame ${reaches}.` : ""}`);
-    this.#root.querySelector("[data-act=undo]").disabled = !history.canUndo;
+    this.#root.querySelector("[data-act=undo]").disabled = !canUndo;
     this.#root.querySelector("[data-act=redo]").disabled = !history.canRedo;
     if (aloud) this.say([covers, reaches && `the frame ${reaches}`].filter(Boolean).join("; "));
   }
