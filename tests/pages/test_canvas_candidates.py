@@ -272,3 +272,14 @@ def test_a_picture_is_chosen_pasted_or_dropped(easel: Page) -> None:
     expect(page.locator(".canvas-recents li")).to_have_count(before + 3)
     page.get_by_role("button", name="Forget this canvas").first.click()
     expect(page.locator(".canvas-recents li")).to_have_count(before + 2)
+
+
+def test_each_candidate_shows_its_own_seed(easel: Page) -> None:
+    page, canvas_id = easel, begin(easel)
+    generate(page, "2")
+    seeds = [str(one["seed"]) for one in state_of(page, canvas_id)["candidates"]]
+    assert len(set(seeds)) == 2
+    assert page.locator(".canvas-seed").all_inner_texts() == seeds
+    for place, seed in enumerate(seeds, 1):
+        tile = page.get_by_role("button", name=f"Candidate {place}", exact=True)
+        expect(tile).to_have_accessible_description(f"Seed {seed}")

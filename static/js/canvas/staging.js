@@ -158,6 +158,8 @@ function paint(item, candidate, number, isChosen) {
   bar.value = candidate.steps ? candidate.step / candidate.steps : 0;
   item.dataset.state = candidate.status;
   button.setAttribute("aria-pressed", String(isChosen));
+  button.title = `Seed ${candidate.seed}`; // what follows its name for those who hear it
+  item.querySelector("[data-seed-words]").textContent = candidate.seed;
   item.querySelector("[data-name]").textContent = `Candidate ${number}${stateOf(candidate)}`;
 }
 
