@@ -16,6 +16,7 @@ import "./focus.js";
 import "./local-time.js";
 import "./mirror.js";
 import "./narrow.js";
+import "./once.js";
 import "./reveal.js";
 import "./seed-lock.js";
 import "./shortcut.js";

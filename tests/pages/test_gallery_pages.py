@@ -75,9 +75,18 @@ def test_it_is_deleted_only_after_a_question(alice: TestClient, charlie: TestCli
     image = image_of(alice)
     assert "Delete this picture?" in alice.get(f"/images/{image}/delete").text
     assert charlie.post(f"/images/{image}/delete").status_code == 404
-    assert alice.post(f"/images/{image}/delete", follow_redirects=False).headers["location"] == "/images"
+    assert alice.post(f"/images/{image}/delete").status_code == 200
     assert alice.get(f"/images/{image}").status_code == 404
     assert alice.get(f"/images/{image}.png").status_code == 404
+
+
+def test_after_a_deletion_comes_the_next_older_picture_then_a_newer_one_then_the_gallery(alice: TestClient) -> None:
+    oldest, middle, newest = (image_of(alice, seed) for seed in (1, 2, 3))
+    for image, then in ((middle, f"/images/{oldest}"), (oldest, f"/images/{newest}"), (newest, "/images")):
+        page = alice.post(f"/images/{image}/delete")
+        assert (page.status_code, page.url.path) == (200, then)
+        assert "The picture was deleted." in page.text
+        assert "The picture was deleted." not in alice.get(then).text
 
 
 def test_a_link_is_shown_once_and_can_be_revoked(alice: TestClient, charlie: TestClient) -> None:

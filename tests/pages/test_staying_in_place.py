@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.pages.easel import Stand
+from tests.pages.painting import picture
 from tests.pages.test_pages_in_browser import generate
 
 pytestmark = pytest.mark.browser
@@ -98,3 +99,19 @@ def test_beginning_from_noise_keeps_what_was_typed(page: Page) -> None:
     expect(prompt).to_have_value("a lake at dawn")
     expect(page.locator("#steps")).to_have_value("9")
     expect(prompt).to_be_focused()
+
+
+def test_a_deletion_is_told_once_beside_the_neighbour(page: Page) -> None:
+    generate(page, "a lake")
+    file = {"name": "a.png", "mimeType": "image/png", "buffer": picture()}
+    page.request.post("/api/images", multipart={"file": file})  # type: ignore[dict-item]
+    page.goto("/images")
+    page.locator(".tiles a").first.click()
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_role("button", name="Delete for good").click()
+    told = page.get_by_text("The picture was deleted.")
+    expect(page.locator(".prompt-text")).to_have_text("a lake")
+    expect(page.get_by_role("status").filter(has=told)).to_be_focused()
+    page.reload()
+    expect(page.locator(".prompt-text")).to_have_text("a lake")
+    expect(told).to_have_count(0)

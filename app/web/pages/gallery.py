@@ -35,6 +35,7 @@ def index(
         current_page="/images",
         page=gallery.page(store, keys.LOCAL if is_programs else owner, before, PAGE_SIZE),
         is_first=before is None,
+        is_after_deletion="deleted" in request.query_params,
         has_programs=has_programs,
         is_programs=is_programs,
     )
@@ -72,9 +73,11 @@ def confirm_delete(request: Request, owner: ImageOwner, store: StoreDep, image_i
 
 @router.post("/images/{image_id}/delete")
 def delete(owner: ImageOwner, store: StoreDep, image_id: str) -> Response:
-    """Delete a picture with its links."""
+    """Delete a picture with its links, and go on to the next older one, or newer one, or the empty gallery."""
+    around = neighbours(store, owner, image_id)
     gallery.delete(store, owner, image_id)
-    return RedirectResponse("/images", status_code=303)
+    near = around.older or around.newer
+    return RedirectResponse(f"/images{f'/{near}' if near else ''}?deleted=yes", status_code=303)
 
 
 def _picture(
@@ -91,5 +94,6 @@ def _picture(
         has_canvas=canvas.goes_with(store, image_id),
         family=gallery.family(store, owner, image_id),
         token=token,
+        is_after_deletion="deleted" in request.query_params,
         is_own=owner != keys.LOCAL,
     )
