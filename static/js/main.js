@@ -3,6 +3,7 @@
 
 import "./aspect.js";
 import "./autosize.js";
+import "./cards.js";
 import "./catch-up.js";
 import "./connection.js";
 import "./copy.js";

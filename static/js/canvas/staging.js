@@ -1,6 +1,8 @@
 // The strip of candidates: one can be looked at in its place on the stage, and then be accepted or discarded. The first
 // tile is the picture as it is.
 
+import { tell } from "../under-way.js";
+
 const WORDS = { queued: "waiting", failed: "failed", cancelled: "cancelled", done: "done" };
 const isLost = (candidate) => candidate?.status === "failed" || candidate?.status === "cancelled";
 const isAlive = ({ status }) => status === "queued" || status === "running";
@@ -64,6 +66,7 @@ export class Staging {
     const known = new Set(this.#candidates.map(({ job }) => job));
     const place = this.#candidates.findIndex(({ job }) => job === this.#chosen);
     this.#candidates = candidates;
+    tell(candidates.map(({ job, status }) => [job, status]));
     const fresh = candidates.find(({ job }) => !known.has(job));
     if (isFresh && fresh) this.#chosen = fresh.job;
     else if (this.#chosen && !this.chosen) this.#chosen = candidates[Math.min(place, this.count - 1)]?.job ?? null;
