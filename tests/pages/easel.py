@@ -20,6 +20,7 @@ from tests.app.fake_engine import FakeEngine
 from tests.app.storing import migrated
 from tests.chromium import shared
 
+FORGET = "() => { try { localStorage.clear(); sessionStorage.clear(); } catch { /* there is no page yet */ } }"
 WINDOW = {"width": 1280, "height": 800}
 
 
@@ -75,6 +76,7 @@ def easel(stand: Stand) -> Iterator[Page]:
 def page(easel: Page) -> Page:
     """The tab in the hands of someone new, before a larger window."""
     easel.context.clear_cookies()
+    easel.evaluate(FORGET)
     easel.set_viewport_size({"width": 1440, "height": 900})
     easel.emulate_media(color_scheme="light")
     return easel
