@@ -62,7 +62,7 @@ RULES = {
     "storage": Rule(
         ("app/storage",),
         (*HTTP, *TENSORS, "jinja2"),
-        ("app.storage", "app.metadata", "app.settings", "models.recipe", "models.edit"),
+        ("app.storage", "app.metadata", "app.settings", "models.recipe", "models.sampler_names", "models.edit"),
     ),
     "services": Rule(
         ("app/services",),

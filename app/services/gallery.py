@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,14 @@ from sqlalchemy import Connection, Row
 from app.services import read
 from app.services.errors import InvalidInput, NotFound
 from app.services.views import GalleryPage, ImageView
-from app.storage import images, jobs, references
+from app.storage import images, jobs, references, words
 from app.storage.store import Store
 from models.recipe import Recipe
 
 MAX_PAGE = 200
+MAX_QUERY = 200  # characters
+SEARCH_SECONDS = 0.01  # for one page, so that it comes as soon as any other; the next goes on from there
+SEARCHED_AT_ONCE = 10_000  # images, between two looks at the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +32,40 @@ class Family:
     children: tuple[ImageView, ...]
 
 
-def page(store: Store, owner: str, before: str | None = None, limit: int = 60) -> GalleryPage:
+def page(store: Store, owner: str, before: str | None = None, limit: int = 60, q: str = "") -> GalleryPage:
     """Up to `limit` images, newest first, from the key `before` (the `next` of the page before) on.
 
-    As fast for the last page as for the first. Raises `InvalidInput` for a key that we did not give out.
+    With `q` only those that hold all its words, see `app.storage.words`; then a page may have fewer than `limit` images
+    and still a next one. As fast for the last page as for the first. Raises `InvalidInput` for a key that we did not
+    give out, and for a `q` of more than `MAX_QUERY` characters.
     """
-    limit = min(max(limit, 1), MAX_PAGE)
+    limit, start = min(max(limit, 1), MAX_PAGE), None if before is None else key(before)
+    if len(q) > MAX_QUERY:
+        raise InvalidInput([{"field": "q", "message": f"Search for at most {MAX_QUERY} characters; this is {len(q)}."}])
+    wanted = words.wanted(q)
+    if wanted:
+        return _search(store, owner, wanted, start, limit)
     with store.read() as tx:
-        rows = images.page(tx, owner, None if before is None else key(before), limit + 1)
+        rows = images.page(tx, owner, start, limit + 1)
         views = read.image_views(tx, rows[:limit])
     last = rows[limit - 1] if len(rows) > limit else None
     return GalleryPage(tuple(views), None if last is None else f"{last.created_at}.{last.id}")
+
+
+def _search(store: Store, owner: str, wanted: Sequence[str], start: tuple[int, str] | None, limit: int) -> GalleryPage:
+    """Look through the images, a stretch at a time, until the page is full, they end, or so does the time."""
+    rows: list[Row[Any]] = []
+    end, deadline = start, time.monotonic() + SEARCH_SECONDS
+    with store.read() as tx:
+        while True:
+            found, end = images.search(tx, owner, wanted, end, limit + 1 - len(rows), SEARCHED_AT_ONCE)
+            rows += found
+            if end is None or len(rows) > limit or time.monotonic() > deadline:
+                break
+        views = read.image_views(tx, rows[:limit])
+    if len(rows) > limit:
+        end = (rows[limit - 1].created_at, rows[limit - 1].id)
+    return GalleryPage(tuple(views), end and f"{end[0]}.{end[1]}", is_cut=end is not None and len(rows) <= limit)
 
 
 def image(store: Store, owner: str, image_id: str) -> ImageView:

@@ -132,10 +132,14 @@ class CanvasPage:
 
 @dataclass(frozen=True, slots=True)
 class GalleryPage:
-    """Images, newest first, and the key of the next page, None on the last."""
+    """Images, newest first, and the key of the next page, None on the last.
+
+    `is_cut` where a search has looked for long enough before the page was full; it goes on from `next`.
+    """
 
     images: tuple[ImageView, ...]
     next: str | None
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

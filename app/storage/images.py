@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, insert, select, tuple_, update
 
-from app.storage import canvases
+from app.storage import canvases, words
 from app.storage.tables import images, jobs, now_ms, shares
 from models.recipe import Recipe
 
@@ -46,6 +46,7 @@ def add(tx: Connection, image: NewImage) -> None:
     texts = {
         "recipe": image.recipe.to_json() if image.recipe else None,
         "environment": json.dumps(dict(image.environment), sort_keys=True),
+        "words": words.of_image(image.recipe, image.width, image.height),
     }
     row = {field.name: getattr(image, field.name) for field in fields(image) if field.name not in texts}
     tx.execute(insert(images).values(**row, **texts, created_at=now_ms()))
@@ -84,6 +85,29 @@ def page(tx: Connection, owner: str, before: tuple[int, str] | None, limit: int)
     if before is not None:
         query = query.where(tuple_(images.c.created_at, images.c.id) < before)
     return tx.execute(query.order_by(images.c.created_at.desc(), images.c.id.desc()).limit(limit)).all()
+
+
+def search(
+    tx: Connection, owner: str, wanted: Sequence[str], before: tuple[int, str] | None, limit: int, among: int
+) -> tuple[Sequence[Row[Any]], tuple[int, str] | None]:
+    """Of the next `among` images after `before`, newest first, up to `limit` whose words hold all that is wanted.
+
+    With them comes the time and id of the last that was looked at if there may be more after it.
+    """
+    place = tuple_(images.c.created_at, images.c.id)
+    order = (images.c.created_at.desc(), images.c.id.desc())
+    owned = [images.c.owner == owner] + ([place < before] if before is not None else [])
+    stretch = select(images.c.created_at, images.c.id).where(*owned).order_by(*order).offset(among - 1).limit(1)
+    last = tx.execute(stretch).first()
+    if last is not None:
+        owned.append(place >= tuple(last))
+    holding = (images.c.words.contains(piece, autoescape=True) for piece in wanted)
+    found = select(images.c.id).where(*owned, images.c.deleted_at.is_(None), *holding).order_by(*order).limit(limit)
+    ids = tx.execute(found).scalars().all()  # from an index alone; the rows are four times as long
+    rows = tx.execute(select(images).where(images.c.id.in_(ids)).order_by(*order)).all() if ids else []
+    if len(rows) == limit:
+        return rows, (rows[-1].created_at, rows[-1].id)
+    return rows, None if last is None else (last.created_at, last.id)
 
 
 def shared(tx: Connection, token_hash: str) -> Row[Any] | None:

@@ -122,7 +122,8 @@ images = Table(
     Column("deleted_at", BigInteger),
     Column("origin", String(12), nullable=False, server_default=text("'generated'")),
     Column("parent_id", String(32), index=True),
-    Index("images_of_owner", "owner", "created_at", "id"),
+    Column("words", Text, nullable=False, server_default=text("''")),  # what it is searched by, see words.py
+    Index("images_of_owner", "owner", "created_at", "id", "deleted_at", "words"),  # a search reads nothing else
     Index("images_deleted", "deleted_at", sqlite_where=text("deleted_at IS NOT NULL")),
 )
 

@@ -18,10 +18,20 @@ from app.services.store import Store
 from app.settings import Settings
 from app.web.owner import Owner
 
-__all__ = ["Before", "CatalogueDep", "EngineStatus", "EngineStatusDep", "Limit", "Owner", "SettingsDep", "StoreDep"]
+__all__ = ["Before", "CatalogueDep", "EngineStatus", "EngineStatusDep", "Limit", "Owner", "Search", "SettingsDep"]
+__all__ += ["StoreDep"]
 
 Before = Annotated[str | None, Query(description="`next` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=gallery.MAX_PAGE)]
+Search = Annotated[
+    str,
+    Query(
+        json_schema_extra={"maxLength": gallery.MAX_QUERY},
+        description="Words that must all be in the prompt, or be of the checkpoint, the sampler, the size (`512x768`) "
+        "or `upload`; a number must be there as a whole one, or be the seed. A page may then hold fewer images than "
+        "`limit` and still have a `next`.",
+    ),
+]
 STATUS_SECONDS = 0.5
 LATE_SECONDS = 1.5
 

@@ -84,7 +84,17 @@ def test_it_lists_images_in_pages_newest_first(alice: TestClient) -> None:
     assert rest["next"] is None
 
 
-@pytest.mark.parametrize(("query", "field"), [("before=x", "before"), ("limit=0", "limit"), ("limit=many", "limit")])
+def test_it_lists_what_a_search_finds_of_ones_own(alice: TestClient, charlie: TestClient) -> None:
+    tent, _ = (finished(alice, prompt=prompt)["image"]["id"] for prompt in ("a tent", "a lake"))
+    assert [image["id"] for image in alice.get("/api/images?q=TENT 64x64").json()["images"]] == [tent]
+    assert alice.get("/api/images?q=t%25nt").json() == {"images": [], "next": None}
+    assert charlie.get("/api/images?q=tent").json()["images"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("before=x", "before"), ("limit=0", "limit"), ("limit=many", "limit"), (f"q={'x' * 201}", "q")],
+)
 def test_it_names_a_wrong_parameter(alice: TestClient, query: str, field: str) -> None:
     response = alice.get(f"/api/images?{query}")
     assert (response.status_code, fields_of(response.json())) == (422, {field})

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
+from app.storage import words
 from app.storage.database import Database
 from app.storage.schema import MIGRATIONS
+from models.recipe import Recipe
 
 IMAGE = "id, job_id, owner, recipe, environment, sha256, pixel_sha256, width, height, created_at"
 
@@ -118,3 +120,26 @@ def test_keys_come_with_the_third_schema_and_go_with_a_step_back(first_light: Da
         tables = set(tx.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'")).scalars())
         assert not {"api_keys", "client_options"} & tables
         assert tx.execute(text("SELECT id FROM images")).all() == [("image",)]
+
+
+def test_pictures_that_are_there_can_be_searched_after_the_upgrade(first_light: Database) -> None:
+    recipe = Recipe(prompt="a tent", seed=77, width=64, height=64)
+    with first_light.write() as tx:
+        command.upgrade(config(tx), "0003_api_keys")
+        upload = "INSERT INTO images (id, owner, environment, sha256, pixel_sha256, width, height, created_at, origin) "
+        tx.execute(text(upload + "VALUES ('upload', 'alice', '{}', 'c', 'd', 8, 8, 2, 'upload')"))
+        made = f"INSERT INTO images ({IMAGE}) VALUES ('tent', NULL, 'alice', :recipe, '{{}}', 'e', 'f', 8, 8, 3)"
+        tx.execute(text(made), {"recipe": recipe.to_json()})
+    with first_light.write() as tx:
+        command.upgrade(config(tx), "0005_words")
+    with first_light.read() as tx:
+        assert {row.id: row.words for row in tx.execute(text("SELECT id, words FROM images"))} == {
+            "image": "",  # whose recipe is none
+            "upload": words.of_image(None, 8, 8),
+            "tent": words.of_image(recipe, 8, 8),
+        }
+    with first_light.write() as tx:
+        command.downgrade(config(tx), "0003_api_keys")
+    with first_light.read() as tx:
+        assert "words" not in {column["name"] for column in inspect(tx).get_columns("images")}
+        assert len(tx.execute(text("SELECT id FROM images")).all()) == 3

@@ -8,15 +8,15 @@ from app.services import gallery, upload
 from app.web.api.requests import FILE_BODY, FileBody
 from app.web.api.shapes import BUSY, NOT_FOUND, REFUSED, Image, ImagePage
 from app.web.caller import require_known
-from app.web.dependencies import Before, Limit, Owner, StoreDep
+from app.web.dependencies import Before, Limit, Owner, Search, StoreDep
 
 router = APIRouter(prefix="/api/images", tags=["images"], dependencies=[Depends(require_known)])
 
 
 @router.get("", response_model=ImagePage, responses={422: NOT_FOUND[422]})
-def get_images(store: StoreDep, owner: Owner, before: Before = None, limit: Limit = 60) -> ImagePage:
-    """List images, newest first."""
-    page = gallery.page(store, owner, before, limit)
+def get_images(store: StoreDep, owner: Owner, before: Before = None, limit: Limit = 60, q: Search = "") -> ImagePage:
+    """List images, newest first, all or those that a search finds."""
+    page = gallery.page(store, owner, before, limit, q)
     return ImagePage(images=[Image.of(view) for view in page.images], next=page.next)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -23,22 +24,37 @@ PAGE_SIZE = 60
 
 @router.get("/images")
 def index(
-    request: Request, owner: Owner, store: StoreDep, before: str | None = None, of: str | None = None
+    request: Request, owner: Owner, store: StoreDep, before: str | None = None, of: str | None = None, q: str = ""
 ) -> HTMLResponse:
-    """Show a page of pictures, newest first; under htmx the tiles that follow. `of=programs` are the API's."""
-    has_programs = programs.has_pictures(request, store)
+    """Show a page of pictures, newest first; under htmx the tiles that follow. `of=programs` are the API's.
+
+    With `q` only those that a search finds, which takes more than one page to look through very many.
+    """
+    has_programs, q = programs.has_pictures(request, store), q.strip()
     is_programs = has_programs and of == "programs"
+    page = gallery.page(store, keys.LOCAL if is_programs else owner, before, PAGE_SIZE, q)
+    here = ({"of": "programs"} if is_programs else {}) | ({"q": q} if q else {})
     return render(
         request,
         "gallery.html",
         part="_gallery_more.html",
         current_page="/images",
-        page=gallery.page(store, keys.LOCAL if is_programs else owner, before, PAGE_SIZE),
+        page=page,
+        q=q,
+        max_query=gallery.MAX_QUERY,
+        first_url=address(here),
+        more_url=address(here | {"before": page.next or ""}),
+        all_url=address({"of": "programs"} if is_programs else {}),
         is_first=before is None,
         is_after_deletion="deleted" in request.query_params,
         has_programs=has_programs,
         is_programs=is_programs,
     )
+
+
+def address(query: dict[str, str]) -> str:
+    """Return the address of the gallery with this query."""
+    return f"/images?{urlencode(query)}" if query else "/images"
 
 
 @router.get("/images/{image_id}")

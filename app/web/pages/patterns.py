@@ -84,6 +84,8 @@ def patterns(request: Request) -> HTMLResponse:
         image=IMAGE,
         has_canvas=True,
         page=GalleryPage(images=(*(replace(IMAGE, id=f"sample-{number}") for number in range(4)), UPLOAD), next="key"),
+        q="",
+        more_url="/patterns",
         family=Family(UPLOAD, tuple(replace(IMAGE, id=f"child-{number}") for number in range(3))),
         edit_form=edit_form(),
         checkpoints=checkpoints(),
