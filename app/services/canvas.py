@@ -46,10 +46,10 @@ def view(store: Store, owner: str, canvas_id: str) -> CanvasView:
         return _view(tx, _mine(tx, owner, canvas_id))
 
 
-def goes_with(store: Store, image_id: str) -> bool:
-    """Whether a canvas holds nothing but this image, so that deleting the one deletes the other."""
+def goes_with(store: Store, *image_ids: str) -> bool:
+    """Whether a canvas holds nothing but these images, so that deleting them deletes it."""
     with store.read() as tx:
-        return canvases.is_only_picture(tx, image_id)
+        return canvases.go_with(tx, image_ids)
 
 
 def page(store: Store, owner: str, before: str | None = None, limit: int = 60) -> CanvasPage:

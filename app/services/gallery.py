@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,12 @@ def _search(store: Store, owner: str, wanted: Sequence[str], start: tuple[int, s
     if len(rows) > limit:
         end = (rows[limit - 1].created_at, rows[limit - 1].id)
     return GalleryPage(tuple(views), end and f"{end[0]}.{end[1]}", is_cut=end is not None and len(rows) <= limit)
+
+
+def several(store: Store, owners: Mapping[str, str]) -> list[ImageView]:
+    """Those of these images, each of its owner, that are there."""
+    with store.read() as tx:
+        return read.image_views(tx, images.several(tx, owners))
 
 
 def image(store: Store, owner: str, image_id: str) -> ImageView:
@@ -142,21 +148,32 @@ def delete(store: Store, owner: str, image_id: str) -> None:
 
     What was made from it stays, and keeps the file, without which it could not be made again.
     """
-    with store.write() as tx:
-        row = _mine(tx, owner, image_id)
-        images.bury(tx, row)
-    erase(store, row.id, row.sha256)
+    if not delete_all(store, {image_id: owner}):
+        raise NotFound("There is no such image.")
 
 
-def erase(store: Store, image_id: str, sha256: str) -> None:
-    """Remove what is left of an image that is marked deleted.
+def delete_all(store: Store, owners: Mapping[str, str]) -> int:
+    """Delete these images, each of its owner, as `delete` does; return how many were there.
 
-    The file goes inside the transaction, so that no image of the same file can be inserted meanwhile.
+    All that are there go, and at once; a fault or a kill leaves all of them or none.
     """
     with store.write() as tx:
-        if not references.is_used(tx, sha256):
+        rows = images.several(tx, owners)
+        images.bury(tx, rows)
+    erase(store, rows)
+    return len(rows)
+
+
+def erase(store: Store, buried: Sequence[Row[Any]]) -> None:
+    """Remove what is left of images that are marked deleted.
+
+    The files go inside the transaction, so that no image of the same file can be inserted meanwhile.
+    """
+    with store.write() as tx:
+        hashes = {row.sha256 for row in buried}
+        for sha256 in hashes - references.used(tx, hashes):
             store.files.remove(sha256)
-        images.forget(tx, image_id)
+        images.forget(tx, [row.id for row in buried])
 
 
 def _mine(tx: Connection, owner: str, image_id: str) -> Row[Any]:

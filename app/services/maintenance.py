@@ -37,8 +37,7 @@ def sweep(store: Store) -> None:
     discards.settle(store)
     with store.read() as tx:
         buried = images.buried(tx)
-    for row in buried:
-        gallery.erase(store, row.id, row.sha256)
+    gallery.erase(store, buried)
     _remove_orphans(store)
     with store.note() as tx:
         events.forget(tx, DAY_MS)

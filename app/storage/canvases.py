@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, tuple_, update
@@ -43,10 +43,11 @@ def count(tx: Connection, owner: str) -> int:
     return tx.execute(select(func.count()).select_from(canvases).where(canvases.c.owner == owner)).scalar_one()
 
 
-def is_only_picture(tx: Connection, image_id: str) -> bool:
-    """Whether a canvas holds this image and no other, so that it is deleted with it."""
-    mine = select(canvases.c.id).where(canvases.c.image_id == image_id)
-    return any(len(history(tx, canvas)) == 1 for canvas in tx.execute(mine).scalars().all())
+def go_with(tx: Connection, image_ids: Collection[str]) -> bool:
+    """Whether a canvas holds some of these images and no other, so that it is deleted with them."""
+    mine = select(canvases.c.id).where(canvases.c.image_id.in_(image_ids))
+    held = ({row.id for row in history(tx, canvas)} for canvas in tx.execute(mine).scalars().all())
+    return any(ids <= set(image_ids) for ids in held)
 
 
 def change(tx: Connection, canvas_id: str, **values: Any) -> int:
@@ -89,16 +90,16 @@ def forget(tx: Connection, canvas_id: str) -> None:
     tx.execute(delete(canvases).where(canvases.c.id == canvas_id))
 
 
-def leave(tx: Connection, image_id: str, parent_id: str | None) -> None:
-    """Take an image that is being deleted off all canvases, which fall back on its parent or whatever they held last.
+def leave(tx: Connection, heirs: Mapping[str, str | None]) -> None:
+    """Take images that are being deleted off all canvases, which fall back on their heirs or whatever they held last.
 
     A canvas that held nothing else is deleted.
     """
-    tx.execute(delete(canvas_images).where(canvas_images.c.image_id == image_id))
-    for canvas in tx.execute(select(canvases.c.id).where(canvases.c.image_id == image_id)).scalars().all():
-        left = history(tx, canvas)
+    tx.execute(delete(canvas_images).where(canvas_images.c.image_id.in_(heirs)))
+    for canvas in tx.execute(select(canvases.c.id, canvases.c.image_id).where(canvases.c.image_id.in_(heirs))).all():
+        left = history(tx, canvas.id)
         if not left:
-            forget(tx, canvas)
+            forget(tx, canvas.id)
             continue
-        heir = next((row for row in left if row.id == parent_id), left[-1])
-        change(tx, canvas, image_id=heir.id, mask_sha256=None, frame=WHOLE)
+        heir = next((row for row in left if row.id == heirs[canvas.image_id]), left[-1])
+        change(tx, canvas.id, image_id=heir.id, mask_sha256=None, frame=WHOLE)

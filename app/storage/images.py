@@ -58,6 +58,13 @@ def one(tx: Connection, owner: str, image_id: str) -> Row[Any] | None:
     return tx.execute(select(images).where(mine)).one_or_none()
 
 
+def several(tx: Connection, owners: Mapping[str, str]) -> list[Row[Any]]:
+    """Those of these images, each of its owner, that are there, in their order."""
+    there = select(images).where(images.c.id.in_(owners), images.c.deleted_at.is_(None))
+    rows = {row.id: row for row in tx.execute(there)}
+    return [rows[image_id] for image_id, owner in owners.items() if image_id in rows and rows[image_id].owner == owner]
+
+
 def of_file(tx: Connection, owner: str, sha256: str) -> Row[Any] | None:
     """The owner's newest image that has this file."""
     mine = (images.c.owner == owner) & (images.c.sha256 == sha256) & images.c.deleted_at.is_(None)
@@ -126,17 +133,29 @@ def children(tx: Connection, image_ids: Sequence[str]) -> dict[str, list[Row[Any
     return found
 
 
-def bury(tx: Connection, row: Row[Any]) -> None:
-    """Mark the image deleted, with its shares and its job's card; its file and then its row are to follow.
+def bury(tx: Connection, rows: Sequence[Row[Any]]) -> None:
+    """Mark images deleted, with their shares and their jobs' cards; their files and then their rows are to follow.
 
-    What was made from it is from now on said to be made from what it was made from.
+    What was made from one is from now on said to be made from what it was made from.
     """
-    tx.execute(delete(shares).where(shares.c.image_id == row.id))
-    tx.execute(update(images).where(images.c.parent_id == row.id).values(parent_id=row.parent_id))
-    tx.execute(update(jobs).where(jobs.c.parent_id == row.id).values(parent_id=row.parent_id))
-    canvases.leave(tx, row.id, row.parent_id)
-    tx.execute(update(jobs).where(jobs.c.id == row.job_id).values(hidden=True))
-    tx.execute(update(images).where(images.c.id == row.id).values(deleted_at=now_ms()))
+    parents: dict[str, str | None] = {row.id: row.parent_id for row in rows}
+    heirs = {image_id: _left(parents, image_id) for image_id in parents}
+    tx.execute(delete(shares).where(shares.c.image_id.in_(parents)))
+    for table in (images, jobs):
+        edited = select(table.c.parent_id).where(table.c.parent_id.in_(parents)).distinct()
+        for parent_id in tx.execute(edited).scalars().all():
+            tx.execute(update(table).where(table.c.parent_id == parent_id).values(parent_id=heirs[parent_id]))
+    canvases.leave(tx, heirs)
+    tx.execute(update(jobs).where(jobs.c.id.in_([row.job_id for row in rows if row.job_id])).values(hidden=True))
+    tx.execute(update(images).where(images.c.id.in_(parents)).values(deleted_at=now_ms()))
+
+
+def _left(parents: Mapping[str, str | None], image_id: str) -> str | None:
+    """The nearest image that this one was made from and that stays, if there is one."""
+    heir: str | None = image_id
+    while heir is not None and heir in parents:
+        heir = parents[heir]
+    return heir
 
 
 def buried(tx: Connection) -> Sequence[Row[Any]]:
@@ -144,9 +163,9 @@ def buried(tx: Connection) -> Sequence[Row[Any]]:
     return tx.execute(select(images).where(images.c.deleted_at.is_not(None), ~is_discarded())).all()
 
 
-def forget(tx: Connection, image_id: str) -> None:
-    """Delete the row of an image that is marked deleted."""
-    tx.execute(delete(images).where(images.c.id == image_id, images.c.deleted_at.is_not(None)))
+def forget(tx: Connection, image_ids: Sequence[str]) -> None:
+    """Delete the rows of images that are marked deleted."""
+    tx.execute(delete(images).where(images.c.id.in_(image_ids), images.c.deleted_at.is_not(None)))
 
 
 def count(tx: Connection, owner: str, origin: str | None = None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Select, insert, or_, select, union
@@ -26,8 +26,12 @@ def need(tx: Connection, job_id: str, hashes: Iterable[str]) -> None:
 
 def is_used(tx: Connection, sha256: str) -> bool:
     """Whether anything needs this file; of an image that is marked deleted it goes."""
-    queries = (query.where(column == sha256).limit(1) for column, query in _uses())
-    return any(tx.execute(query).first() is not None for query in queries)
+    return bool(used(tx, [sha256]))
+
+
+def used(tx: Connection, hashes: Collection[str]) -> set[str]:
+    """Those of these files that something needs."""
+    return set(tx.execute(union(*(query.where(column.in_(hashes)) for column, query in _uses()))).scalars())
 
 
 def in_use(tx: Connection) -> set[str]:

@@ -20,5 +20,6 @@ import "./narrow.js";
 import "./once.js";
 import "./reveal.js";
 import "./seed-lock.js";
+import "./selection.js";
 import "./shortcut.js";
 import "./tally.js";

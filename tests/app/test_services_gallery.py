@@ -13,6 +13,7 @@ from sqlalchemy import text
 from app.metadata.read import read_recipe
 from app.services import gallery, generate, maintenance, share
 from app.services.errors import Conflict, InvalidInput, NotFound
+from app.storage import images
 from app.storage.store import Store
 from tests.app.storing import finished_image, queue, recipe, settings
 
@@ -243,3 +244,31 @@ def test_a_token_that_was_never_made_leads_nowhere(store: Store) -> None:
     for token in ("", "x" * 32, "é", "' OR 1=1 --"):
         with pytest.raises(NotFound):
             share.resolve(store, token)
+
+
+def test_several_are_deleted_at_once_each_of_its_owner(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    hers, same, his = (finished_image(store, owner, 5) for owner in ("alice", "alice", "bob"))
+    asked = {hers: "alice", same: "alice", his: "alice", "nothing": "alice"}
+    assert [view.id for view in gallery.several(store, asked)] == [hers, same]
+
+    def killed(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(images, "bury", killed)
+    with pytest.raises(KeyboardInterrupt):
+        gallery.delete_all(store, asked)
+    monkeypatch.undo()
+    assert len(gallery.page(store, "alice").images) == 2
+    assert gallery.delete_all(store, asked) == 2
+    assert gallery.page(store, "alice").images == ()
+    assert gallery.image_file(store, "bob", his).is_file()
+    assert gallery.delete_all(store, asked) == 0
+
+
+def test_deleting_a_picture_and_its_parent_leaves_the_child_to_the_grandparent(store: Store) -> None:
+    first, second, third, fourth = (finished_image(store, "alice", seed) for seed in range(4))
+    with store.write() as tx:
+        for child, parent in ((second, first), (third, second), (fourth, third)):
+            tx.execute(text("UPDATE images SET parent_id = :p WHERE id = :c"), {"p": parent, "c": child})
+    assert gallery.delete_all(store, {second: "alice", third: "alice"}) == 2
+    assert gallery.image(store, "alice", fourth).parent_id == first

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.browser
 PAGES = {
     "studio": "/",
     "gallery": "/images",
+    "search": "/images?q=nothing+of+the+kind",
     "image": "/images/{image}",
     "delete": "/images/{image}/delete",
     "canvases": "/canvas",

@@ -20,6 +20,7 @@ router = APIRouter(include_in_schema=False)
 Fields = Annotated[dict[str, str], Depends(form_fields)]
 
 PAGE_SIZE = 60
+MAX_SELECTION = 200
 
 
 @router.get("/images")
@@ -44,6 +45,8 @@ def index(
         max_query=gallery.MAX_QUERY,
         first_url=address(here),
         more_url=address(here | {"before": page.next or ""}),
+        delete_url=address(here, "/images/delete"),
+        max_selection=MAX_SELECTION,
         all_url=address({"of": "programs"} if is_programs else {}),
         is_first=before is None,
         is_after_deletion="deleted" in request.query_params,
@@ -52,9 +55,9 @@ def index(
     )
 
 
-def address(query: dict[str, str]) -> str:
-    """Return the address of the gallery with this query."""
-    return f"/images?{urlencode(query)}" if query else "/images"
+def address(query: dict[str, str], path: str = "/images") -> str:
+    """Return the address of the gallery, or of another path, with this query."""
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 @router.get("/images/{image_id}")
