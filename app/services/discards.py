@@ -44,7 +44,6 @@ def restore(store: Store, owner: str, canvas_id: str, job_id: str, version: int 
 def settle(store: Store) -> None:
     """Mark deleted for good what nobody has brought back in time."""
     with store.write() as tx:
-        for row in discards.old(tx, canvas.RESTORABLE_MS):
-            if row.id is not None:
-                images.bury(tx, row)
-            discards.settle(tx, row.job)
+        rows = discards.old(tx, canvas.RESTORABLE_MS)
+        images.bury(tx, [row for row in rows if row.id is not None])
+        discards.settle(tx, [row.job for row in rows])

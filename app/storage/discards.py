@@ -44,6 +44,6 @@ def old(tx: Connection, older_than_ms: int) -> Sequence[Row[Any]]:
     return tx.execute(query.where(jobs.c.discarded_at <= now_ms() - older_than_ms)).all()
 
 
-def settle(tx: Connection, job_id: str) -> None:
-    """Take a candidate that was thrown away off its canvas for good, and its card off the page."""
-    tx.execute(update(jobs).where(jobs.c.id == job_id).values(canvas_id=None, discarded_at=None, hidden=True))
+def settle(tx: Connection, job_ids: Sequence[str]) -> None:
+    """Take candidates that were thrown away off their canvases for good, and their cards off the page."""
+    tx.execute(update(jobs).where(jobs.c.id.in_(job_ids)).values(canvas_id=None, discarded_at=None, hidden=True))
