@@ -40,6 +40,11 @@ def configure(level: int = logging.INFO) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
+def flush() -> None:
+    """Write what is left, before an end that writes nothing."""
+    _Forgiving(sys.stderr).flush()
+
+
 class _Forgiving:
     """A stream whose reader may be gone, or whose disk full: then its lines are lost, and nothing that wrote them.
 

@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from app.engine.address import address
 from app.engine.inputs import InputError, decode_inputs
-from app.engine.log import configure, get_logger
+from app.engine.log import configure, flush, get_logger
 from app.engine.shelf import paths_of
 from app.engine.stream import PictureStream
 from app.engine.worker import RowSettings, Worker
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     worker.start()
     serve(create_app(worker), path, listener)
     if not worker.stop(SHUTDOWN_SECONDS):
-        sys.stderr.flush()
+        flush()
         os._exit(0)  # a step on the device cannot be interrupted, and nothing of it is worth waiting for
     return 0
 
@@ -160,7 +160,7 @@ def _end_with_thread(end: threading.ExceptHookArgs) -> None:
     """Without one of its threads the engine would say that it is ready, and do nothing: its parent starts it again."""
     assert end.exc_value is not None
     log.error("a thread failed; the engine ends", thread=end.thread and end.thread.name, exc_info=end.exc_value)
-    sys.stderr.flush()
+    flush()
     os._exit(1)
 
 
@@ -215,5 +215,5 @@ def _positive(text: str) -> int:
 
 if __name__ == "__main__":
     status = main()
-    sys.stderr.flush()
+    flush()
     os._exit(status)  # taking torch apart would take seconds on a busy machine

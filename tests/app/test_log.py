@@ -15,6 +15,7 @@ log.configure()
 for number in range(3):
     log.get_logger().info("the engine works", number=number)
     logging.getLogger("library").warning("so does this")
+log.flush()
 print("went on")
 """
 
