@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module
+from io import TextIOWrapper
+
+READER_GONE = 141  # what a shell says of a program that SIGPIPE ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,21 @@ def main(argv: list[str]) -> int:
     if name not in COMMANDS:
         print(f"python3 -m app: there is no command {name!r}.\n\n{usage()}", file=sys.stderr)
         return 2
-    status: int = import_module(COMMANDS[name].module).main(rest)
+    _say_what_can_be_said()
+    try:
+        status: int = import_module(COMMANDS[name].module).main(rest)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read us, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still flushes at its end
+        return READER_GONE
     return status
+
+
+def _say_what_can_be_said() -> None:
+    """Write signs that a terminal or a file of another encoding lacks as their numbers, instead of failing at them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _is_help(argv: list[str]) -> bool:

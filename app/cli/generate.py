@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from dataclasses import replace
@@ -63,7 +64,7 @@ def main(argv: list[str]) -> int:
         matches: dict[float, Path] = {}
         for recipe, target in zip(recipes, targets, strict=True):
             png, match = _made(recipe, bundle, sources, sha256=facts.sha256, is_quiet=arguments.quiet)
-            target.write_bytes(png)
+            _write(target, png)
             print(f"{target}  seed {recipe.seed}" + ("" if match is None else f"  match {match:.0%}"))
             matches.setdefault(match or 0.0, target)
         if len(recipes) > 1 and max(matches) > 0:
@@ -126,14 +127,40 @@ def _said(field: str) -> str:
 
 def _targets(parser: argparse.ArgumentParser, output: Path | None, recipes: list[Recipe]) -> list[Path]:
     """Where each picture goes: `--output`, numbered if there are several, else a name that is not taken."""
+    folder = output.parent if output else Path()
+    if not folder.is_dir():
+        parser.error(f"--output: there is no folder {folder}")
+    targets = _named(output, recipes)
+    for target in targets:
+        if target.is_dir():
+            parser.error(f"--output: {target} is a folder; name a file in it")
+        if not os.access(target if target.exists() else folder, os.W_OK):
+            parser.error(f"--output: {target} cannot be written; name another file")
+    return targets
+
+
+def _named(output: Path | None, recipes: list[Recipe]) -> list[Path]:
     if output is None:
         return [_free(f"{_slug(recipe.prompt)}-{recipe.seed}") for recipe in recipes]
-    if not output.parent.is_dir():
-        parser.error(f"--output: there is no folder {output.parent}")
     if len(recipes) == 1:
         return [output]
     suffix = output.suffix or ".png"
     return [output.with_name(f"{output.stem}-{number}{suffix}") for number in range(1, len(recipes) + 1)]
+
+
+def _write(target: Path, content: bytes) -> None:
+    """Put a picture into its file at once, so that a full disk or a kill leaves none that is cut off."""
+    if target.exists() and not target.is_file():  # a pipe or the like
+        target.write_bytes(content)
+        return
+    target = target.resolve()
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _free(stem: str) -> Path:
