@@ -1,9 +1,10 @@
 # The same commands as outside, without a virtual environment: docker build -t mezzotint . && docker run -p 127.0.0.1:8000:8000 mezzotint
 FROM python:3.13-slim
 
-ENV MEZZOTINT_NO_VENV=1 MEZZOTINT_DATA=/data MEZZOTINT_HOST=0.0.0.0 MEZZOTINT_PUBLIC=1 \
+ENV MEZZOTINT_NO_VENV=1 MEZZOTINT_DATA=/data MEZZOTINT_HOST=0.0.0.0 MEZZOTINT_PUBLIC=1 HF_HOME=/data/huggingface \
     PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
 # The container listens on all of its own addresses; the port that docker publishes decides who can reach it.
+# Its user has no home, so checkpoints of the hub are kept with the data: they outlive the container, too.
 
 WORKDIR /srv/mezzotint
 COPY pyproject.toml app/constraints.txt app/bootstrap.py /tmp/setup/
