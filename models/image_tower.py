@@ -72,11 +72,20 @@ class ImageTower(nn.Module):
         self.scale = nn.Parameter(torch.tensor([SCALE]))
         self.bias = nn.Parameter(torch.tensor([BIAS]))
 
-    def of_pictures(self, pixels: Tensor) -> Tensor:
-        """Return unit vectors (B, E) of pictures (B, 3, H, W) in -1..1, of any size: they are looked at as squares."""
+    def seen(self, pixels: Tensor) -> Tensor:
+        """Return features (B, hidden) of pictures (B, 3, H, W) in -1..1, of any size: they are looked at as squares."""
         side = self.config.side
-        seen = pixels if pixels.shape[2:] == (side, side) else F.interpolate(pixels, size=(side, side), mode="area")
-        return F.normalize(self.picture(seen), dim=1)
+        square = pixels if pixels.shape[2:] == (side, side) else F.interpolate(pixels, size=(side, side), mode="area")
+        found: Tensor = self.picture[:-1](square)
+        return found
+
+    def of_pictures(self, pixels: Tensor) -> Tensor:
+        """Return unit vectors (B, E) of pictures (B, 3, H, W) in -1..1."""
+        return self.directed(self.seen(pixels))
+
+    def directed(self, features: Tensor) -> Tensor:
+        """Return unit vectors (B, E) of what `seen` found."""
+        return F.normalize(self.picture[-1](features), dim=1)
 
     def of_prompts(self, states: Tensor) -> Tensor:
         """Return unit vectors (B, E) of the text encoder's states (B, D), each the mean over a prompt's tokens."""

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..bundle import Bundle
+from ..checkpoint.facts import CheckpointError, inspect, read_json
 from ..checkpoint.loading import load
 from . import judge, texture
 from .best import OF, best_of
@@ -62,10 +63,17 @@ class Score:
 
 def main(argv: list[str] | None = None) -> int:
     """Measure a checkpoint, print the figures as tables, write them and the pictures; returns the exit status."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
     folder: Path = options.folder
+    try:
+        inspect(options.checkpoint)
+        world = int(read_json(options.checkpoint / "mezzotint.json").get("world", 1))  # the first did not say so
+    except CheckpointError as error:
+        parser.error(f"--checkpoint: {error}")
+    if options.prompts < 2:
+        parser.error("--prompts: 2 are the least, since half of them are drawn for each row of a series")
     folder.mkdir(parents=True, exist_ok=True)
-    world = _world_of(options.checkpoint)
     reader = judge.train(
         folder / f"judge-{world}.safetensors", WORLDS[world], pictures=JUDGED[world], passes=5, workers=options.workers
     )
@@ -108,11 +116,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that render")
     return parser
-
-
-def _world_of(checkpoint: Path) -> int:
-    """Return the number of the world that a checkpoint was trained on; the first did not say so."""
-    return int(json.loads((checkpoint / "mezzotint.json").read_text("utf-8")).get("world", 1))
 
 
 def held_out(count: int, world: World) -> list[Scene]:

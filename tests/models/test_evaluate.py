@@ -145,6 +145,23 @@ def hasty(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--prompts", "0"], "--prompts: 2 are the least"),
+        (["--checkpoint", "nowhere"], "--checkpoint: nowhere is not there"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: list[str], said: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.main(["--folder", str(tmp_path / "figures"), *wrong])
+
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "figures").exists()
+
+
 def test_the_command_writes_figures_and_a_sheet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +182,8 @@ def test_the_command_writes_figures_and_a_sheet(
     assert 0 <= figures["defaults"]["all"] <= 1
     assert [(row["sampler"], row["steps"]) for row in figures["steps"]] == [(name, 2) for name in evaluate.SAMPLERS]
     assert all(share > 0 for found in figures["texture"].values() for share in found)
+    assert [row["negative prompt"] for row in figures["negatives"]] == ["clouds", "stars", "northern lights"]
+    assert figures["best"]["any one"] <= figures["best"]["there"]
     sheets = {"held-out", "steps", "guidance", "guided", "sizes"}
     assert {path.stem for path in tmp_path.glob("*.png")} == sheets
     assert capsys.readouterr().out.strip() == report(figures)

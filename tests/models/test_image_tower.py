@@ -104,6 +104,12 @@ def test_training_brings_pictures_to_their_own_captions(tmp_path: Path, monkeypa
 
     known = tower.material(tmp_path, SMALL, tower.FIRST, 8, 1, found.config.side)
     assert tower.accuracy(found, known) > 0.9
+    own, twins = tower.alike(found, known)
+    tower.calibrate(found, known)
+    with torch.no_grad():
+        right, wrong = ((found.scale * cosines + found.bias).sigmoid() for cosines in (own, twins))
+    assert float(right.mean() - (own > twins).float().mean()) == pytest.approx(0, abs=0.15)
+    assert float(right.mean() + wrong.mean()) == pytest.approx(1, abs=0.05)
     assert image_tower_of(tmp_path, 192) is not None
 
 
