@@ -103,10 +103,11 @@ def test_a_tool_is_not_changed_in_the_middle_of_a_stroke(easel: Page) -> None:
 
 def test_a_canvas_that_was_deleted_is_not_saved_for_ever(easel: Page) -> None:
     page, canvas_id = easel, begin(easel)
-    page.request.delete(f"/api/images/{state_of(page, canvas_id)['image']['id']}")
+    image_id = state_of(page, canvas_id)["image"]["id"]
     asked: list[str] = []
     page.route(f"**/api/canvases/{canvas_id}", lambda route: route.abort())  # so that only saving meets it
     page.route("**/mask", lambda route: note(route, asked))
+    page.request.delete(f"/api/images/{image_id}")
     page.keyboard.press("a")
     soon(page, "[data-saved]", "^gone$", "data-state")
     expect(page.get_by_text("This canvas is there no longer")).to_be_visible()
