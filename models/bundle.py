@@ -47,6 +47,8 @@ class Bundle:
     With `exact_rows` every U-Net call has that many rows, filled up with copies, so that on any device and in any
     number format a row's bits do not depend on how many others there are.
 
+    `image_tower` lies on the CPU, in float32, whatever the device is.
+
     With `compiled`, calls of a size that there is a library for are answered by that: in another rounding, which
     depends on the size, so that no picture's bits are promised then.
     """

@@ -34,7 +34,7 @@ def test_it_fills_in_what_the_checkpoint_gives_and_draws_a_seed(alice: TestClien
 def test_it_finishes_with_the_pixels_that_the_engine_made(alice: TestClient) -> None:
     job = finished(alice, seed=7, steps=3)
     assert set(job) == JOB_FIELDS
-    assert set(job["image"]) == {"id", "url", "width", "height", "pixel_sha256"}
+    assert set(job["image"]) == {"id", "url", "width", "height", "pixel_sha256", "match"}
     assert job["image"]["pixel_sha256"] == pixel_sha256(Recipe.model_validate(job["recipe"]))
     assert (job["step"], job["steps"], job["attempt"], job["position"], job["error"]) == (3, 3, 1, None, None)
     assert alice.get(job["image"]["url"]).headers["content-type"] == "image/png"

@@ -71,6 +71,9 @@ class FakeBundle:
     costs: FakeCosts = field(default_factory=FakeCosts)
     decoding_parts: int = 1
 
+    def match(self, prompt: str, pixels: Tensor) -> None:
+        """It has no image tower."""
+
     def asked_rows(self, calls: Sequence[Predict]) -> int:
         return max(2, sum(call.rows for call in calls))
 

@@ -81,6 +81,7 @@ def test_a_prompt_becomes_a_picture_that_others_see_until_the_link_is_revoked(
 def test_the_keyboard_alone_is_enough(page: Page) -> None:
     page.goto("/")
     tab_to(page, "prompt")
+    page.keyboard.press("ControlOrMeta+a")  # what was typed last is still there
     page.keyboard.type(PROMPT)
     tab_to(page, "Generate")
     page.keyboard.press("Enter")

@@ -48,8 +48,11 @@ def test_a_checkpoint_on_another_device_answers_as_on_the_cpu(
     there = loaded(path)
     with second_device(monkeypatch) as device:
         here = load(path, device)
-        assert {tensor.device for tensor in here._tensors} == {device}
+        tower = [*here.image_tower.parameters()] if here.image_tower else []  # which stays on the CPU: it is small
+        assert {tensor.device for tensor in here._tensors if all(tensor is not one for one in tower)} == {device}
         for calls in calls_of(here):
             for found, wanted in zip(here.answer(calls), there.answer(calls), strict=True):
                 assert found.device.type == "cpu"
                 assert (found - wanted).norm() <= TOLERANCE * wanted.norm()
+        picture = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
+        assert here.match("a lake", picture) == pytest.approx(there.match("a lake", picture), rel=1e-3)
