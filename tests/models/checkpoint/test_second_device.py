@@ -55,4 +55,7 @@ def test_a_checkpoint_on_another_device_answers_as_on_the_cpu(
                 assert found.device.type == "cpu"
                 assert (found - wanted).norm() <= TOLERANCE * wanted.norm()
         picture = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
-        assert here.match("a lake", picture) == pytest.approx(there.match("a lake", picture), rel=1e-3)
+        match = here.match("a lake", picture)
+        assert (match is None) == (name != "embedded")
+        if match is not None:
+            assert match == pytest.approx(there.match("a lake", picture), rel=1e-3)
