@@ -61,14 +61,14 @@ def main(argv: list[str]) -> int:
     try:
         facts = catalogue.get(recipes[0].checkpoint)
         bundle = _load(settings, facts)
-        matches: dict[float, Path] = {}
+        compared: list[tuple[float, Path]] = []
         for recipe, target in zip(recipes, targets, strict=True):
             png, match = _made(recipe, bundle, sources, sha256=facts.sha256, is_quiet=arguments.quiet)
             _write(target, png)
             print(f"{target}  seed {recipe.seed}" + ("" if match is None else f"  match {match:.0%}"))
-            matches.setdefault(match or 0.0, target)
-        if len(recipes) > 1 and max(matches) > 0:
-            print(f"best match: {matches[max(matches)]}")
+            compared += [] if match is None else [(match, target)]
+        if len(compared) > 1:
+            print(f"best match: {max(compared)[1]}")
     except (CheckpointError, ServiceError, OSError, ValueError, RuntimeError, ArithmeticError) as error:
         print(f"python3 -m app generate: {error}", file=sys.stderr)
         return 1
