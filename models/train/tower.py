@@ -123,7 +123,9 @@ def train(
         found.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
-    calibrate(tower.cpu(), material(checkpoint, design, FIRST_HELD, max(drawn.PART, pairs // 20), workers, side))
+    held = material(checkpoint, design, FIRST_HELD, max(drawn.PART, pairs // 20), workers, side)
+    calibrate(tower.cpu(), held)
+    print(f"of {len(held)} pairs held back, pictures are nearer to their own caption in {accuracy(tower, held):.0%}")
     save(tower.train(False), checkpoint / FOLDER)
     return tower
 
