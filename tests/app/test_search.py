@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from app.services import gallery
+from app.services import neighbours as around
 from app.services.errors import InvalidInput
+from app.services.neighbours import Neighbours, neighbours
 from app.storage import images, words
 from app.storage.store import Store
 from models.recipe import Recipe
@@ -132,6 +134,20 @@ def test_a_search_that_takes_long_stops_and_goes_on_from_there(store: Store, mon
     full = gallery.page(store, "alice", None, 1, "lake")
     assert (len(full.images), full.is_cut) == (1, False)
     assert found(store, "alice", "lake") == [image for at, image in enumerate(made) if at != 1][::-1]
+
+
+def test_neighbours_in_a_search_are_the_nearest_that_it_finds_close_by(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [
+        finished_image(store, "alice", seed, prompt="a tent" if seed in {0, 3, 5} else "a lake") for seed in range(6)
+    ]
+    finished_image(store, "bob", 9, prompt="a tent")
+    assert neighbours(store, "alice", made[3], "tent") == Neighbours(newer=made[5], older=made[0])
+    assert neighbours(store, "alice", made[3]) == Neighbours(newer=made[4], older=made[2])
+    assert neighbours(store, "alice", made[3], "100%") == Neighbours(newer=None, older=None)
+    monkeypatch.setattr(around, "SEARCHED", 2)
+    assert neighbours(store, "alice", made[3], "tent") == Neighbours(newer=made[5], older=None)
 
 
 def test_what_is_too_long_is_refused_by_its_name(store: Store) -> None:

@@ -45,6 +45,23 @@ def test_it_shows_what_it_finds_and_keeps_the_query(
     assert tiles(charlie.get("/images?q=tent").text) == []
 
 
+def test_a_picture_that_was_found_leads_to_the_next_one_that_was(alice: TestClient, charlie: TestClient) -> None:
+    first, _, second = made(alice, "a tent & a lake", "a lake", "a tent")
+    assert f'href="/images/{second}?q=tent"' in alice.get("/images?q=tent").text
+    page = alice.get(f"/images/{second}?q=tent").text
+    assert f'rel="next" href="/images/{first}?q=tent"' in page
+    assert 'rel="prev"' not in page
+    assert 'a search for “<span dir="auto">tent</span>”' in page
+    assert f'rel="prev" href="/images/{second}?q=tent"' in alice.get(f"/images/{first}?q=tent").text
+    assert charlie.get(f"/images/{second}?q=tent").status_code == 404
+    question = alice.get(f"/images/{second}/delete?q=tent").text
+    assert f'action="/images/{second}/delete?q=tent"' in question
+    gone = alice.post(f"/images/{second}/delete?q=tent", follow_redirects=False)
+    assert gone.headers["location"] == f"/images/{first}?deleted=yes&q=tent"
+    gone = alice.post(f"/images/{first}/delete?q=tent", follow_redirects=False)
+    assert gone.headers["location"] == "/images?deleted=yes&q=tent"
+
+
 def test_what_is_searched_is_text(alice: TestClient) -> None:
     made(alice, "a lake")
     page = alice.get("/images", params={"q": '"><script>alert(1)</script>'}).text

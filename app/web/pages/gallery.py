@@ -46,6 +46,7 @@ def index(
         first_url=address(here),
         more_url=address(here | {"before": page.next or ""}),
         delete_url=address(here, "/images/delete"),
+        query=_query(q),
         max_selection=MAX_SELECTION,
         all_url=address({"of": "programs"} if is_programs else {}),
         is_first=before is None,
@@ -61,9 +62,9 @@ def address(query: dict[str, str], path: str = "/images") -> str:
 
 
 @router.get("/images/{image_id}")
-def show(request: Request, owner: ImageOwner, store: StoreDep, image_id: str) -> HTMLResponse:
-    """Show a picture with all that made it."""
-    return _picture(request, store, owner, image_id)
+def show(request: Request, owner: ImageOwner, store: StoreDep, image_id: str, q: str = "") -> HTMLResponse:
+    """Show a picture with all that made it. With `q` its neighbours are those that a search finds."""
+    return _picture(request, store, owner, image_id, q=q.strip())
 
 
 @router.post("/images/{image_id}/share")
@@ -83,24 +84,39 @@ def revoke_share(request: Request, owner: ImageOwner, store: StoreDep, image_id:
 
 
 @router.get("/images/{image_id}/delete")
-def confirm_delete(request: Request, owner: ImageOwner, store: StoreDep, image_id: str) -> HTMLResponse:
+def confirm_delete(request: Request, owner: ImageOwner, store: StoreDep, image_id: str, q: str = "") -> HTMLResponse:
     """Ask before deleting, where no script could open the dialog."""
     image = gallery.image(store, owner, image_id)
     has_canvas = canvas.goes_with(store, image_id)
-    return HTMLResponse(fragment(request, "delete.html", current_page="/images", image=image, has_canvas=has_canvas))
+    here = {"current_page": "/images", "image": image, "has_canvas": has_canvas, "query": _query(q.strip())}
+    return HTMLResponse(fragment(request, "delete.html", **here))
 
 
 @router.post("/images/{image_id}/delete")
-def delete(owner: ImageOwner, store: StoreDep, image_id: str) -> Response:
-    """Delete a picture with its links, and go on to the next older one, or newer one, or the empty gallery."""
-    around = neighbours(store, owner, image_id)
+def delete(owner: ImageOwner, store: StoreDep, image_id: str, q: str = "") -> Response:
+    """Delete a picture with its links, and go on to the next older one, or newer one, or the gallery; of a search."""
+    q = q.strip()
+    around = neighbours(store, owner, image_id, q)
     gallery.delete(store, owner, image_id)
     near = around.older or around.newer
-    return RedirectResponse(f"/images{f'/{near}' if near else ''}?deleted=yes", status_code=303)
+    here = {"deleted": "yes"} | ({"q": q} if q else {})
+    return RedirectResponse(address(here, f"/images/{near}" if near else "/images"), status_code=303)
+
+
+def _query(q: str) -> str:
+    """What keeps to a search in the address of a picture; "" for none."""
+    return address({"q": q}, "") if q else ""
 
 
 def _picture(
-    request: Request, store: StoreDep, owner: str, image_id: str, *, token: str | None = None, status_code: int = 200
+    request: Request,
+    store: StoreDep,
+    owner: str,
+    image_id: str,
+    *,
+    token: str | None = None,
+    q: str = "",
+    status_code: int = 200,
 ) -> HTMLResponse:
     return render(
         request,
@@ -109,7 +125,10 @@ def _picture(
         status_code=status_code,
         current_page="/images",
         image=gallery.image(store, owner, image_id),
-        neighbours=neighbours(store, owner, image_id),
+        neighbours=neighbours(store, owner, image_id, q),
+        q=q,
+        query=_query(q),
+        search_url=address(({"of": "programs"} if owner == keys.LOCAL else {}) | {"q": q}),
         has_canvas=canvas.goes_with(store, image_id),
         family=gallery.family(store, owner, image_id),
         token=token,

@@ -83,6 +83,7 @@ def patterns(request: Request) -> HTMLResponse:
         form=form(),
         image=IMAGE,
         has_canvas=True,
+        query="",
         page=GalleryPage(images=(*(replace(IMAGE, id=f"sample-{number}") for number in range(4)), UPLOAD), next="key"),
         q="",
         more_url="/patterns",
