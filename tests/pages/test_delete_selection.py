@@ -37,9 +37,17 @@ def test_without_scripts_a_page_asks_and_says_how_many(alice: TestClient) -> Non
     action = re.search(r'action="(/images/delete[^"]*)"', page.text)
     assert action
     gone = alice.post(action.group(1), data={"image": images[:2], "sure": "yes"}, follow_redirects=False)
-    assert (gone.status_code, gone.headers["location"]) == (303, "/images?q=lake")
+    assert (gone.status_code, gone.headers["location"]) == (303, "/images?q=lake&deleted=2")
+    assert "2 pictures were deleted." in alice.get(gone.headers["location"]).text
     assert there(alice) == images[2:]
     assert alice.get(f"/images/{images[0]}.png").status_code == 404
+
+
+@pytest.mark.parametrize("count", ["yes", "0", "-1", "1e3", "999999", "²", "9" * 5000])
+def test_what_nobody_deleted_is_not_said_to_be_gone(alice: TestClient, count: str) -> None:
+    page = alice.get("/images", params={"deleted": count})
+    assert page.status_code == 200
+    assert "deleted." not in page.text
 
 
 def test_it_says_what_goes_with_them(alice: TestClient) -> None:

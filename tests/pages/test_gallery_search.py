@@ -57,9 +57,9 @@ def test_a_picture_that_was_found_leads_to_the_next_one_that_was(alice: TestClie
     question = alice.get(f"/images/{second}/delete?q=tent").text
     assert f'action="/images/{second}/delete?q=tent"' in question
     gone = alice.post(f"/images/{second}/delete?q=tent", follow_redirects=False)
-    assert gone.headers["location"] == f"/images/{first}?deleted=yes&q=tent"
+    assert gone.headers["location"] == f"/images/{first}?deleted=1&q=tent"
     gone = alice.post(f"/images/{first}/delete?q=tent", follow_redirects=False)
-    assert gone.headers["location"] == "/images?deleted=yes&q=tent"
+    assert gone.headers["location"] == "/images?deleted=1&q=tent"
 
 
 def test_what_is_searched_is_text(alice: TestClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -50,7 +51,7 @@ def index(
         max_selection=MAX_SELECTION,
         all_url=address({"of": "programs"} if is_programs else {}),
         is_first=before is None,
-        is_after_deletion="deleted" in request.query_params,
+        deleted=_deleted(request),
         has_programs=has_programs,
         is_programs=is_programs,
     )
@@ -99,8 +100,14 @@ def delete(owner: ImageOwner, store: StoreDep, image_id: str, q: str = "") -> Re
     around = neighbours(store, owner, image_id, q)
     gallery.delete(store, owner, image_id)
     near = around.older or around.newer
-    here = {"deleted": "yes"} | ({"q": q} if q else {})
+    here = {"deleted": "1"} | ({"q": q} if q else {})
     return RedirectResponse(address(here, f"/images/{near}" if near else "/images"), status_code=303)
+
+
+def _deleted(request: Request) -> int:
+    """How many pictures were deleted just before, as the address says that led here."""
+    count = request.query_params.get("deleted", "")
+    return min(int(count), MAX_SELECTION) if re.fullmatch("[0-9]{1,3}", count) else 0
 
 
 def _query(q: str) -> str:
@@ -132,6 +139,6 @@ def _picture(
         has_canvas=canvas.goes_with(store, image_id),
         family=gallery.family(store, owner, image_id),
         token=token,
-        is_after_deletion="deleted" in request.query_params,
+        deleted=_deleted(request),
         is_own=owner != keys.LOCAL,
     )

@@ -102,7 +102,7 @@ def delete(request: Request, store: StoreDep, selected: Selected, of: str = "", 
         return _question(request, store, selected, here)
     count = gallery.delete_all(store, selected.owners)
     if not is_fragment(request):
-        return RedirectResponse(address(here), status_code=303)
+        return RedirectResponse(address(here | {"deleted": str(count)}), status_code=303)
     return render(request, "_deleted_many.html", ids=selected.asked, count=count)
 
 
